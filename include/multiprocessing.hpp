@@ -1,0 +1,29 @@
+// multiprocessing.hpp
+//
+// All of the library: process parallelism for C++ with the interface of Python's multiprocessing.
+//
+//     #include <multiprocessing.hpp>
+//     namespace mp = multiprocessing;
+//
+// One header a module, under multiprocessing/. Each names its floor: it includes only lower ones.
+// Floor 7.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/context.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/pool.hpp"
+#include "multiprocessing/process.hpp"
+#include "multiprocessing/reduction.hpp"
+#include "multiprocessing/start_method/fork.hpp"
+#include "multiprocessing/start_method/spawn.hpp"
+#include "multiprocessing/timeout.hpp"
+
+/// Process parallelism for C++ with the interface of Python's `multiprocessing`.
+namespace multiprocessing {
+
+/// The version of the library, as major * 10000 + minor * 100 + patch.
+inline constexpr int version = 100;
+
+}  // namespace multiprocessing

@@ -1,0 +1,121 @@
+// multiprocessing/context.hpp
+//
+// Contexts: the library's classes bound to one start method, chosen by name at compile time.
+// Mirrors CPython Lib/multiprocessing/context.py. Floor 6. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/pool.hpp"
+#include "multiprocessing/process.hpp"
+#include "multiprocessing/start_method/fork.hpp"
+#include "multiprocessing/start_method/spawn.hpp"
+
+namespace multiprocessing {
+namespace detail {
+
+/// A string literal as a template argument.
+template <std::size_t size>
+struct Literal {
+    char text[size]{};
+    consteval Literal(const char (&literal)[size]) { std::copy_n(literal, size, text); }
+    [[nodiscard]] constexpr std::string_view view() const { return {text, size - 1}; }
+};
+
+template <class>
+inline constexpr bool never = false;
+
+}  // namespace detail
+
+/// The library with one start method: every factory makes objects that start their children by it.
+///
+///     auto ctx = mp::get_context<"spawn">();
+///     auto pool = ctx.Pool(4);
+template <class StartMethod>
+class Context {
+  public:
+    /// Makes a process, as the constructor of BasicProcess does.
+    template <class... Args>
+    [[nodiscard]] auto Process(Args&&... args) const {
+        return BasicProcess<StartMethod>(std::forward<Args>(args)...);
+    }
+    template <class... Args>
+    [[nodiscard]] auto Process(ProcessOptions options, Args&&... args) const {
+        return BasicProcess<StartMethod>(std::move(options), std::forward<Args>(args)...);
+    }
+
+    /// Makes a pool, as the constructor of BasicPool does.
+    template <class... Args>
+    [[nodiscard]] auto Pool(Args&&... args) const {
+        return BasicPool<StartMethod>(std::forward<Args>(args)...);
+    }
+    template <class... Args>
+    [[nodiscard]] auto Pool(const PoolOptions& options, Args&&... args) const {
+        return BasicPool<StartMethod>(options, std::forward<Args>(args)...);
+    }
+
+    [[nodiscard]] static constexpr std::string_view get_start_method() noexcept {
+        return StartMethod::name;
+    }
+    [[nodiscard]] constexpr Context get_context() const noexcept { return *this; }
+
+    [[nodiscard]] static int cpu_count() { return multiprocessing::cpu_count(); }
+    [[nodiscard]] static const CurrentProcess& current_process() {
+        return multiprocessing::current_process();
+    }
+    [[nodiscard]] static auto parent_process() { return multiprocessing::parent_process(); }
+    [[nodiscard]] static auto active_children() { return multiprocessing::active_children(); }
+    static void freeze_support() { multiprocessing::freeze_support(); }
+};
+
+using ForkContext = Context<start_method::fork>;
+using SpawnContext = Context<start_method::spawn>;
+
+/// Returns the context of the start method with that name: "fork" or "spawn". An unknown name does
+/// not compile.
+template <detail::Literal name>
+[[nodiscard]] constexpr auto get_context() noexcept {
+    if constexpr (name.view() == start_method::fork::name) {
+        return ForkContext();
+    } else if constexpr (name.view() == start_method::spawn::name) {
+        return SpawnContext();
+    } else {
+        static_assert(
+            detail::never<std::integral_constant<detail::Literal<sizeof(name.text)>, name>>,
+            "multiprocessing: get_context: there is no start method of this name; the "
+            "start methods are \"fork\" and \"spawn\"");
+    }
+}
+
+/// Returns the context of the program's default start method.
+[[nodiscard]] constexpr auto get_context() noexcept { return Context<default_start_method>(); }
+
+/// Returns the name of the program's default start method.
+[[nodiscard]] constexpr std::string_view get_start_method() noexcept {
+    return default_start_method::name;
+}
+
+/// Returns the names of all start methods, the default first.
+[[nodiscard]] inline std::vector<std::string_view> get_all_start_methods() {
+    std::vector<std::string_view> names{start_method::fork::name, start_method::spawn::name};
+    std::stable_partition(names.begin(), names.end(),
+                          [](std::string_view name) { return name == get_start_method(); });
+    return names;
+}
+
+/// Differs: Python sets the start method when the program runs; here it decides which programs
+/// compile (what a spawned child cannot be given), so it is known before.
+template <class... Args>
+void set_start_method(Args&&...) {
+    static_assert(detail::never<std::tuple<Args...>>,
+                  "multiprocessing: there is no set_start_method: the start method is chosen at "
+                  "compile time. Compile with -DMULTIPROCESSING_START_METHOD=spawn, or use "
+                  "get_context<\"spawn\">() for a part of the program");
+}
+
+}  // namespace multiprocessing

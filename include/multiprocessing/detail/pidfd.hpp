@@ -1,0 +1,105 @@
+// multiprocessing/detail/pidfd.hpp
+//
+// Processes as descriptors: waiting for one, signalling one, telling one from its successor with
+// the same pid. pidfds need Linux 5.4. Floor 0. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "multiprocessing/detail/system.hpp"
+#include "multiprocessing/timeout.hpp"
+
+namespace multiprocessing::detail {
+
+/// Returns a descriptor for the process `pid`; it closes on exec. None when there is no such
+/// process. @throws std::system_error EMFILE, ENFILE, ENOSYS before Linux 5.3
+inline Descriptor open_pidfd(pid_t pid) {
+    const long fd = ::syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0 && errno != ESRCH) throw_system_error("pidfd_open");
+    return Descriptor(static_cast<int>(fd));
+}
+
+/// Sends `signal` to the process behind `pidfd`; one that has ended is no error.
+inline void signal_pidfd(int pidfd, int signal) {
+    if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0 && errno != ESRCH) {
+        throw_system_error("pidfd_send_signal");
+    }
+}
+
+/// Waits until `fd` is readable: a pidfd is when its process has ended.
+/// @returns whether it is, false when the deadline passed first
+inline bool poll_readable(int fd, const Deadline& deadline) {
+    for (;;) {
+        pollfd entry{fd, POLLIN, 0};
+        // poll counts milliseconds in an int; ppoll would take nanoseconds but costs the same, and
+        // an hour's wait resumed is as good as a longer one.
+        const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
+        const int ready = ::ppoll(&entry, 1, &wait, nullptr);
+        if (ready > 0) return true;
+        if (ready < 0 && errno != EINTR) throw_system_error("ppoll");
+        if (deadline.has_passed()) return false;
+    }
+}
+
+/// How a child ended, as Python's exitcode says it: its status, or -N when signal N killed it.
+inline int exitcode_from(const siginfo_t& info) {
+    return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+}
+
+/// The moment on the clock that /proc/PID/stat's start times are given in, in nanoseconds.
+inline std::uint64_t boot_time_now() {
+    timespec now;
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+           static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// What /proc/PID/stat says of a process.
+struct ProcessStatus {
+    char state = 0;                // 'Z' zombie, 'X' dead
+    std::uint64_t started_at = 0;  // nanoseconds since boot, rounded down to a clock tick
+};
+
+/// Returns the status of `pid`, or nothing when there is no such process.
+inline std::optional<ProcessStatus> process_status(pid_t pid) {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(pid));
+    char text[1024];
+    const std::size_t size = read_small_file(path, text, sizeof text - 1);
+    if (size == 0) return std::nullopt;
+    text[size] = '\0';
+    // The second field is the program's name in parentheses, which may itself hold any character.
+    const char* field = std::strrchr(text, ')');
+    if (field == nullptr || field[1] == '\0') return std::nullopt;
+    ProcessStatus status;
+    status.state = field[2];
+    for (int number = 2; number < 22; ++number) {  // the start time is field 22, see proc(5)
+        field = std::strchr(field + 1, ' ');
+        if (field == nullptr) return std::nullopt;
+    }
+    const auto tick = 1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+    status.started_at = std::strtoull(field, nullptr, 10) * tick;
+    return status;
+}
+
+/// Returns whether the process that had the id `pid` at the moment `then` still runs.
+///
+/// A pid is reused only after its process has ended, so whoever has it now and started before
+/// `then` is the same one. A zombie does not run.
+inline bool process_is_alive_since(pid_t pid, std::uint64_t then) {
+    const auto status = process_status(pid);
+    return status && status->state != 'Z' && status->state != 'X' && status->started_at <= then;
+}
+
+}  // namespace multiprocessing::detail

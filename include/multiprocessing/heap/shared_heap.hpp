@@ -1,0 +1,176 @@
+// multiprocessing/heap/shared_heap.hpp
+//
+// The family's heap as this process has it: the segment with its allocator and process table, made
+// by the first process on first use, inherited or mapped by its descendants. Floor 1. Start at
+// heap(). SPDX-License-Identifier: MIT
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap/allocator.hpp"
+#include "multiprocessing/heap/family.hpp"
+#include "multiprocessing/heap/segment.hpp"
+
+namespace multiprocessing::detail {
+
+/// What lies at the beginning of the segment.
+struct HeapHeader {
+    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0001;  // "mpheap", layout 1
+
+    std::uint64_t magic;
+    std::uint64_t size;
+    FamilyState family;
+    AllocatorState allocator;
+};
+
+/// A segment, and where in it what is. Another process's Heap on the same segment has another base.
+class Heap {
+  public:
+    /// Makes a new heap in a new segment.
+    static std::unique_ptr<Heap> create(Segment segment) {
+        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment)));
+        HeapHeader& header = heap->header();
+        header.size = heap->segment_.size();
+        heap->allocator_.initialize(heap->family_at() + Family::table_size);
+        heap->family_.initialize();
+        header.magic = HeapHeader::expected_magic;
+        return heap;
+    }
+
+    /// Opens the heap that another process made.
+    /// @throws RuntimeError when the segment is not one of this version of the library
+    static std::unique_ptr<Heap> open(Segment segment) {
+        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment)));
+        const HeapHeader& header = heap->header();
+        if (header.magic != HeapHeader::expected_magic || header.size != heap->segment_.size()) {
+            throw RuntimeError("the inherited segment was made by another version of the library");
+        }
+        return heap;
+    }
+
+    Heap(const Heap&) = delete;
+    Heap& operator=(const Heap&) = delete;
+
+    [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
+    [[nodiscard]] Allocator& allocator() noexcept { return allocator_; }
+    [[nodiscard]] Family& family() noexcept { return family_; }
+
+    /// Returns this process's address of a place in the segment.
+    template <class T = std::byte>
+    [[nodiscard]] T* at(Offset offset) const noexcept {
+        return reinterpret_cast<T*>(segment_.base() + offset);
+    }
+
+    /// Returns the place of an address in the segment.
+    [[nodiscard]] Offset offset_of(const void* address) const noexcept {
+        return static_cast<Offset>(static_cast<const std::byte*>(address) - segment_.base());
+    }
+
+  private:
+    explicit Heap(Segment segment)
+        : segment_(std::move(segment)),
+          allocator_(segment_, header().allocator, records_at()),
+          family_(header().family, at<ProcessRecord>(family_at())) {}
+
+    [[nodiscard]] HeapHeader& header() const noexcept { return *at<HeapHeader>(0); }
+    static constexpr Offset records_at() noexcept { return 1 << 14; }
+    [[nodiscard]] Offset family_at() const noexcept {
+        return (records_at() + Allocator::records_size(segment_.size()) + 4095) / 4096 * 4096;
+    }
+
+    static_assert(sizeof(HeapHeader) <= 1 << 14);
+
+    Segment segment_;
+    Allocator allocator_;
+    Family family_;
+};
+
+/// What this process is in its family.
+struct LocalProcess {
+    std::atomic<std::uint64_t> id{0};          // its ProcessId, packed; 0: not in the table yet
+    std::atomic<std::uint32_t> fork_depth{0};  // how many forks lie between it and the first exec
+};
+
+// Process-wide, constant-initialised and never destroyed: handles in static objects need them
+// before main and after it.
+inline constinit std::atomic<Heap*> process_heap{nullptr};
+inline constinit LocalProcess local_process;
+
+/// In a child, right after any fork: it is another process than the one it is a copy of.
+inline void note_fork_in_child() noexcept {
+    local_process.id.store(0, std::memory_order_relaxed);
+    local_process.fork_depth.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// Makes `heap` this process's, unless it has one already.
+/// @returns the one it has now
+inline Heap& install_heap(std::unique_ptr<Heap> heap) {
+    Heap* installed = nullptr;
+    // No lock: another thread may fork at any time, and the child would find it locked for ever.
+    if (!process_heap.compare_exchange_strong(installed, heap.get(), std::memory_order_acq_rel)) {
+        return *installed;  // another thread was faster; ours is unmapped here
+    }
+    // Also for forks that are not ours: a program may call fork() itself.
+    ::pthread_atfork(nullptr, nullptr, note_fork_in_child);
+    return *heap.release();
+}
+
+/// Returns the family's heap; the first call in the first process makes it.
+/// @throws std::system_error EMFILE, ENFILE, ENOMEM
+inline Heap& heap() {
+    Heap* const installed = process_heap.load(std::memory_order_acquire);
+    if (installed != nullptr) [[likely]]
+        return *installed;
+    return install_heap(Heap::create(create_family_segment()));
+}
+
+/// Returns this process's place in the family's table. A process that did not come from this
+/// library (the first one, or the child of the program's own fork) is entered on its first call.
+inline ProcessId self() {
+    const ProcessId known = Family::unpack(local_process.id.load(std::memory_order_relaxed));
+    if (known) [[likely]]
+        return known;
+    Family& family = heap().family();
+    std::uint32_t epoch = 0;
+    if (local_process.fork_depth.load(std::memory_order_relaxed) != 0) {
+        // Nobody noted when it was forked: it may have inherited everything there is by now.
+        epoch = family.begin_fork();
+        family.end_fork();
+    }
+    const ProcessId id = family.reserve({}, "", epoch);
+    family.activate(id, ::getpid());
+    std::uint64_t none = 0;
+    if (!local_process.id.compare_exchange_strong(none, Family::pack(id))) {
+        family.release(id);  // another thread of this process was faster
+        return Family::unpack(none);
+    }
+    return id;
+}
+
+// --- the everyday calls ---
+
+/// Returns a block of the family's heap: at least `size` bytes, aligned to 64, content undefined.
+/// @throws std::bad_alloc when the segment or the machine has no room
+/// @par Processes a process killed inside loses at most the block
+[[nodiscard]] inline void* allocate(std::size_t size) {
+    return heap().at(heap().allocator().allocate(size));
+}
+
+/// The same with all bytes zero; pages of a large block are taken only as they are touched.
+[[nodiscard]] inline void* allocate_zeroed(std::size_t size) {
+    return heap().at(heap().allocator().allocate_zeroed(size));
+}
+
+/// Takes a block back; the pages of a large one are returned to the system. nullptr is fine.
+inline void deallocate(void* block) noexcept {
+    if (block != nullptr) heap().allocator().deallocate(heap().offset_of(block));
+}
+
+}  // namespace multiprocessing::detail

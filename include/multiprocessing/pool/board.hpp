@@ -1,0 +1,176 @@
+// multiprocessing/pool/board.hpp
+//
+// What a pool's owner and its workers share: the board with the list of batches and a slot for each
+// worker, the batches with their chunks. Tasks and results lie in the heap; nothing goes through a
+// pipe. Floor 5. Start at claim_chunk.
+//
+// A batch is the work of one call (map, apply), divided into chunks. What happened to a chunk is
+// said by its state alone, one word: a worker takes a chunk by changing it, and completes it by
+// changing it again. So a worker that is killed has either taken the chunk or not, and finished it
+// or not; and the word names who took it, so that the blame is exact. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+
+#include "multiprocessing/detail/futex.hpp"
+#include "multiprocessing/heap.hpp"
+
+namespace multiprocessing::detail {
+
+/// A part of a batch: what one worker takes at a time.
+struct Chunk {
+    enum Phase : std::uint32_t { pending = 0, taken = 1, finished = 2 };
+
+    std::atomic<std::uint32_t> state;  //  0  Phase | ticket of the worker that took it << 2
+    std::uint32_t start;               //  4  items before this one are settled; while pending
+    std::atomic<Offset> output;        //  8  results that are not plain bytes, a list of segments
+    std::atomic<Offset> error;         // 16  the first failed item's error, 0 none
+    std::uint32_t attempts;            // 24  the owner's: workers lost at the item `start`
+    std::uint32_t unused;              // 28
+
+    static Phase phase_of(std::uint32_t state) noexcept { return static_cast<Phase>(state & 3); }
+};
+static_assert(sizeof(Chunk) == 32);
+
+struct Batch;
+
+/// A range of a batch's chunks in the board's list: all of them at first; a single one when it is
+/// to be tried again.
+struct Entry {
+    std::atomic<Offset> next;           //  0  the entry after this one, 0 when it is the last
+    Offset batch;                       //  8
+    std::atomic<std::uint32_t> cursor;  // 16  chunks before this one are taken: a hint
+    std::uint32_t end;                  // 20
+};
+static_assert(sizeof(Entry) == 24);
+
+/// The work of one call. Behind it in its block lie the chunks, then the items and results that are
+/// plain bytes.
+struct Batch {
+    Entry whole;                         //  0
+    FutexWord events;                    // 24  changes with each chunk finished near the end
+    std::atomic<std::uint32_t> waiting;  // 28  whether somebody sleeps on events
+    std::uint64_t serial;                // 32  no two batches of a pool have the same
+    std::uint64_t item_count;            // 40
+    std::uint32_t chunk_size;            // 48  items
+    std::uint32_t commit_each;           // 52  whether results are handed over item by item
+    Offset message;              // 56  payload: the function, items that are not plain bytes
+    std::uint64_t chunk_starts;  // 64  where in this block each chunk's place in it is noted
+    std::uint64_t items;         // 72  where in this block the plain items are
+    std::uint64_t results;       // 80  where the plain results go
+    std::uint64_t unused;        // 88
+
+    [[nodiscard]] Chunk* chunks() noexcept { return reinterpret_cast<Chunk*>(this + 1); }
+    template <class T>
+    [[nodiscard]] T* at(std::uint64_t place) noexcept {
+        return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + place);
+    }
+    [[nodiscard]] std::uint32_t chunk_count() const noexcept { return whole.end; }
+
+    /// Returns how many items the chunk has.
+    [[nodiscard]] std::uint32_t size_of(std::uint32_t chunk) const noexcept {
+        const std::uint64_t first = std::uint64_t{chunk} * chunk_size;
+        const std::uint64_t rest = item_count - first;
+        return rest < chunk_size ? static_cast<std::uint32_t>(rest) : chunk_size;
+    }
+};
+static_assert(sizeof(Batch) == 96);
+
+/// What a worker says of itself. It writes, the owner reads.
+struct alignas(64) WorkerSlot {
+    std::atomic<Offset> entry;          //  0  what it looks at, and must not be freed under it
+    std::atomic<std::uint32_t> chunk;   //  8  the chunk it is about to take, or has taken
+    std::atomic<std::uint32_t> item;    // 12  the item in the chunk that it is at
+    std::atomic<std::uint32_t> parked;  // 16  whether it is counted in PoolBoard::parked
+    std::atomic<std::uint32_t> ready;   // 20  whether its initializer has returned
+    std::byte unused[40];               // 24
+};
+static_assert(sizeof(WorkerSlot) == 64);
+
+/// The head of a pool in the heap, followed by its workers' slots.
+struct alignas(64) PoolBoard {
+    enum Phase : std::uint32_t { running, closing, terminated };
+
+    std::atomic<Offset> head;           //   0  first entry that may have chunks left; never none
+    std::byte unused0[56];              //   8
+    FutexWord work;                     //  64  changes with each new entry and each new phase
+    std::atomic<std::uint32_t> parked;  //  68  workers that sleep on it, or few more
+    std::byte unused1[56];              //  72
+    std::atomic<std::uint32_t> phase;   // 128
+    std::uint32_t worker_count;         // 132
+    std::uint32_t max_tasks;            // 136  chunks after which a worker is replaced; 0 never
+    std::uint32_t spins;                // 140  how long an idle worker spins before it sleeps
+    std::atomic<Offset> failure;        // 144  payload: the error of an initializer
+    std::byte unused2[40];              // 152
+
+    [[nodiscard]] WorkerSlot* slots() noexcept { return reinterpret_cast<WorkerSlot*>(this + 1); }
+};
+static_assert(sizeof(PoolBoard) == 192);
+
+/// Lets a batch's waiters look at it again.
+inline void announce(Batch& batch) noexcept {
+    // seq_cst, as the store to waiting and the load of events in wait_for_events: either that
+    // thread sees the new number, or this one sees that it sleeps.
+    batch.events.fetch_add(1);
+    if (batch.waiting.load() != 0) futex_wake(batch.events);
+}
+
+/// Lets idle workers look at the board again.
+inline void announce_work(PoolBoard& board, std::uint32_t entries) noexcept {
+    board.work.fetch_add(1);  // seq_cst: against WorkerLoop::wait_for_work, as in announce
+    const std::uint32_t parked = board.parked.load();
+    if (parked != 0)
+        futex_wake(board.work, static_cast<int>(std::min({entries, parked, 1u << 30})));
+}
+
+/// Returns the first entry that may have chunks left, marked in `slot` as looked at: the owner
+/// frees none that is (a hazard pointer).
+inline Entry& protect_head(PoolBoard& board, WorkerSlot& slot) noexcept {
+    Offset head = board.head.load();
+    for (;;) {
+        slot.entry.store(head);  // seq_cst: before the load that follows
+        const Offset again = board.head.load();
+        // Unchanged: the owner, which frees an entry only after it left the head, sees the mark.
+        if (again == head) return *heap().at<Entry>(head);
+        head = again;
+    }
+}
+
+constexpr std::uint32_t no_chunk = UINT32_MAX;
+
+/// Takes the entry's next chunk for the worker with `ticket`.
+/// @returns its index, or no_chunk when all are taken
+inline std::uint32_t claim_chunk(Entry& entry, WorkerSlot& slot, std::uint32_t ticket) noexcept {
+    if (entry.batch == 0) return no_chunk;  // the entry that the list begins with
+    Chunk* const chunks = heap().at<Batch>(entry.batch)->chunks();
+    std::uint32_t index = entry.cursor.load(std::memory_order_relaxed);
+    while (index < entry.end) {
+        // Noted before it is taken: whoever looks after this worker's death needs no search.
+        slot.chunk.store(index, std::memory_order_relaxed);
+        std::uint32_t state = Chunk::pending;
+        // acq_rel: commits the claim; acquires what an earlier worker or the owner left there.
+        const bool mine = chunks[index].state.compare_exchange_strong(
+            state, ticket << 2 | Chunk::taken, std::memory_order_acq_rel);
+        // Moved on by whoever finds it behind; were it only by the one who took the chunk, a kill
+        // between the two would stop all others here.
+        std::uint32_t expected = index;
+        entry.cursor.compare_exchange_strong(expected, index + 1, std::memory_order_relaxed);
+        if (mine) return index;
+        index = entry.cursor.load(std::memory_order_relaxed);
+    }
+    return no_chunk;
+}
+
+/// Completes a chunk: the one store after which its results count.
+inline void finish_chunk(Entry& entry, std::uint32_t index, std::uint32_t ticket) noexcept {
+    Batch& batch = *heap().at<Batch>(entry.batch);
+    // release: whoever sees the phase sees the results.
+    batch.chunks()[index].state.store(ticket << 2 | Chunk::finished, std::memory_order_release);
+    // While chunks are left to take, the batch cannot be complete: nobody needs to know.
+    if (batch.whole.cursor.load(std::memory_order_relaxed) >= batch.whole.end) announce(batch);
+}
+
+}  // namespace multiprocessing::detail

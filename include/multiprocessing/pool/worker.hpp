@@ -1,0 +1,164 @@
+// multiprocessing/pool/worker.hpp
+//
+// The life of a pool's worker: take a chunk, run it, take the next; sleep when there is none.
+// Mirrors CPython Lib/multiprocessing/pool.py, worker. Floor 5. Start at WorkerLoop::run.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <signal.h>
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "multiprocessing/pool/batch.hpp"
+#include "multiprocessing/pool/board.hpp"
+#include "multiprocessing/process.hpp"
+#include "multiprocessing/reduction.hpp"
+
+namespace multiprocessing::detail {
+
+/// What a worker is told when it starts.
+struct WorkerOrders {
+    Offset board;
+    std::uint32_t slot;
+    std::uint32_t ticket;       // no other worker of the pool has or had it
+    std::uint64_t signal_mask;  // of the thread that made the pool
+};
+
+/// A worker at work.
+class WorkerLoop {
+  public:
+    explicit WorkerLoop(const WorkerOrders& orders)
+        : board_(*heap().at<PoolBoard>(orders.board)),
+          slot_(board_.slots()[orders.slot]),
+          ticket_(orders.ticket) {}
+
+    /// Works until the pool is closed and nothing is left, or the worker has done its share.
+    void run() {
+        slot_.ready.store(1);
+        std::uint32_t done = 0;
+        while (board_.max_tasks == 0 || done < board_.max_tasks) {
+            // Read first: an entry that is added later changes it, and ends the wait below.
+            const std::uint32_t seen = board_.work.load();
+            Entry& entry = protect_head(board_, slot_);
+            const std::uint32_t chunk = claim_chunk(entry, slot_, ticket_);
+            if (chunk != no_chunk) {
+                run_chunk(entry, chunk);
+                ++done;
+            } else if (Offset next = entry.next.load()) {
+                Offset head = heap().offset_of(&entry);
+                board_.head.compare_exchange_strong(head, next);
+            } else if (board_.phase.load() != PoolBoard::running) {
+                break;
+            } else {
+                wait_for_work(seen);
+            }
+        }
+        slot_.entry.store(0);
+    }
+
+  private:
+    void run_chunk(Entry& entry, std::uint32_t index) {
+        Batch& batch = *heap().at<Batch>(entry.batch);
+        const ChunkContext context{batch, batch.chunks()[index], index, slot_.item};
+        try {
+            if (serial_ != batch.serial) {
+                runner_ = receive_runner(batch);
+                serial_ = batch.serial;
+            }
+            runner_->run(context);
+        } catch (const ExitRequest&) {
+            throw;  // the task wants this process to end: it costs the worker, and the task
+        } catch (...) {
+            // The message itself could not be read, or there is no memory for the results.
+            record_error(context.chunk, 0, std::current_exception());
+        }
+        finish_chunk(entry, index, ticket_);
+    }
+
+    void wait_for_work(std::uint32_t seen) {
+        for (std::uint32_t spin = 0; spin < board_.spins; ++spin) {
+            if (board_.work.load(std::memory_order_relaxed) != seen) return;
+            spin_pause();
+        }
+        // In this order, and back in the opposite one: a worker that is killed in between is
+        // counted once too often, which costs a needless wake-up, never once too little.
+        board_.parked.fetch_add(1);
+        slot_.parked.store(1);
+        if (board_.work.load() == seen) futex_wait(board_.work, seen, nullptr);
+        slot_.parked.store(0);
+        board_.parked.fetch_sub(1);
+    }
+
+    PoolBoard& board_;
+    WorkerSlot& slot_;
+    const std::uint32_t ticket_;
+    std::unique_ptr<ChunkRunner> runner_;
+    std::uint64_t serial_ = 0;
+};
+
+/// Says on the board that the initializer failed, and why.
+inline void report_failed_initializer(PoolBoard& board) {
+    OutputArchive archive;
+    archive(describe_exception(std::current_exception()));
+    void* const payload = make_payload(archive);
+    Offset none = 0;
+    if (!board.failure.compare_exchange_strong(none, heap().offset_of(payload))) {
+        destroy_payload(payload);  // another worker's failed before
+    }
+}
+
+/// Runs a worker. @param initialize runs the initializer, if there is one
+template <class Initialize>
+void work(const WorkerOrders& orders, Initialize initialize) {
+    // Ctrl-C is the owner's business: it ends the pool, and the pool its workers. A handler of the
+    // owner's for SIGTERM is not meant for them either.
+    ::signal(SIGINT, SIG_IGN);
+    ::signal(SIGTERM, SIG_DFL);
+    // The thread that starts replacements has all signals blocked.
+    sigset_t mask = to_signal_set(orders.signal_mask);
+    ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+    try {
+        initialize();
+    } catch (const ExitRequest&) {
+        throw;
+    } catch (...) {
+        report_failed_initializer(*heap().at<PoolBoard>(orders.board));
+        throw;  // reported on standard error too, like any exception that leaves a target
+    }
+    WorkerLoop(orders).run();
+}
+
+/// What a worker process runs: first the initializer, which is any target, then the loop.
+class WorkerTarget final : public Target {
+  public:
+    WorkerTarget(const WorkerOrders& orders, std::shared_ptr<Target> initializer)
+        : orders_(orders), initializer_(std::move(initializer)) {}
+
+    void run() override {
+        work(orders_, [this] {
+            if (initializer_) initializer_->run();
+        });
+    }
+
+    void save(OutputArchive& archive) const override {
+        archive(TargetReceiver{receive}, orders_, initializer_ != nullptr);
+        if (initializer_) initializer_->save(archive);
+    }
+
+  private:
+    static void receive(InputArchive& archive) {
+        const auto orders = archive.read<WorkerOrders>();
+        work(orders, [&] {
+            if (archive.read<bool>()) run_received_target(archive);
+        });
+    }
+
+    WorkerOrders orders_;
+    std::shared_ptr<Target> initializer_;
+};
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,161 @@
+// multiprocessing/process/child.hpp
+//
+// A child as its parent sees it: waiting for it, signalling it, and how it ended. Floor 3.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "multiprocessing/detail/pidfd.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/timeout.hpp"
+
+namespace multiprocessing::detail {
+
+/// A started child. Shared by the Process object, the list of children and whoever waits.
+class Child {
+  public:
+    /// @param pidfd    none when the child was gone already, SIGCHLD being ignored
+    /// @param resource what must live as long as the child does, e.g. the message with its
+    /// arguments
+    Child(ProcessId id, pid_t pid, Descriptor pidfd, std::string name, bool daemon,
+          std::shared_ptr<void> resource = nullptr)
+        : id_(id),
+          creator_(self()),
+          pid_(pid),
+          pidfd_(std::make_shared<Descriptor>(std::move(pidfd))),
+          name_(std::move(name)),
+          daemon_(daemon),
+          resource_(std::move(resource)) {}
+
+    [[nodiscard]] ProcessId id() const noexcept { return id_; }
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] bool daemon() const noexcept { return daemon_; }
+    [[nodiscard]] bool is_mine() const { return creator_ == self(); }
+
+    [[nodiscard]] std::string name() const {
+        const std::lock_guard guard(mutex_);
+        return name_;
+    }
+    void set_name(std::string name) {
+        const std::lock_guard guard(mutex_);
+        name_ = std::move(name);
+    }
+
+    /// Waits for the child's end and collects its status.
+    /// @returns whether it has ended
+    bool wait(const Deadline& deadline) {
+        const auto pidfd = open_pidfd_of();
+        if (!pidfd) return true;
+        if (*pidfd && !poll_readable(pidfd->get(), deadline)) return false;
+        collect();
+        return true;
+    }
+
+    /// Returns whether it still runs; collects its status when it does not.
+    bool is_alive() { return !wait(Timeout(0)); }
+
+    /// Returns its exit code (-N: killed by signal N), or nothing while it runs.
+    std::optional<int> exitcode() {
+        if (is_alive()) return std::nullopt;
+        const std::lock_guard guard(mutex_);
+        return exitcode_;
+    }
+
+    /// Sends it a signal; nothing happens when it has ended.
+    void signal(int number) {
+        // Under the lock no other thread collects the status meanwhile; the pidfd could not hit a
+        // successor with the same pid anyway.
+        const std::lock_guard guard(mutex_);
+        if (!exitcode_ && *pidfd_) signal_pidfd(pidfd_->get(), number);
+    }
+
+    /// Returns a descriptor that polls readable once the child has ended. It stays open for as long
+    /// as this object lives.
+    int sentinel() {
+        const std::lock_guard guard(mutex_);
+        if (!pidfd_ || !*pidfd_) {
+            // Ended and collected before anyone asked: a descriptor that is readable already, at
+            // its end of file, does as well.
+            pidfd_ = std::make_shared<Descriptor>(make_pipe().read);
+        }
+        sentinel_wanted_ = true;
+        return pidfd_->get();
+    }
+
+  private:
+    /// Returns the pidfd, kept open for the caller while another thread may collect the status;
+    /// nothing when that has been done.
+    std::shared_ptr<Descriptor> open_pidfd_of() {
+        const std::lock_guard guard(mutex_);
+        return exitcode_ ? nullptr : pidfd_;
+    }
+
+    void collect() {
+        std::shared_ptr<void> resource;
+        {
+            const std::lock_guard guard(mutex_);
+            if (exitcode_) return;
+            exitcode_ = take_status();
+            if (!sentinel_wanted_) pidfd_.reset();
+            resource = std::move(resource_);
+        }
+        heap().family().release(id_);
+        collect_limbo();
+    }
+
+    /// Takes the child's status from the kernel, and with it the zombie away.
+    [[nodiscard]] int take_status() const {
+        if (!*pidfd_) return last_words();  // it was gone before its pidfd could be opened
+        siginfo_t info{};
+        const int result = retry_on_eintr([&] {
+            return ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_->get()), &info,
+                            WEXITED);
+        });
+        if (result == 0) return exitcode_from(info);
+        if (errno != ECHILD) throw_system_error("waitid");
+        return last_words();
+    }
+
+    /// Somebody else took the status: SIGCHLD is ignored, or the program calls wait() itself. What
+    /// the child noted before it left then has to do; 255 when it came to no note.
+    [[nodiscard]] int last_words() const {
+        const int noted = heap().family()[id_].exit_status.load();
+        return noted >= 0 ? noted : 255;
+    }
+
+    const ProcessId id_;
+    const ProcessId creator_;
+    const pid_t pid_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<Descriptor> pidfd_;
+    bool sentinel_wanted_ = false;
+    std::optional<int> exitcode_;
+    std::string name_;
+    const bool daemon_;
+    std::shared_ptr<void> resource_;
+};
+
+/// Returns a pidfd for a child just started. Without one the child could not be watched, so when
+/// there are no descriptors left it is ended. @throws std::system_error EMFILE, ENFILE
+inline Descriptor open_pidfd_or_end(pid_t pid, ProcessId id) {
+    try {
+        return open_pidfd(pid);
+    } catch (...) {
+        ::kill(pid, SIGKILL);
+        retry_on_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+        heap().family().release(id);
+        throw;
+    }
+}
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,130 @@
+// multiprocessing/process/target.hpp
+//
+// The function call that a Process will make, with its type forgotten: one that memory carries to
+// the child (fork), or one that travels as a message (spawn). Floor 3. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/reduction.hpp"
+
+namespace multiprocessing::detail {
+
+/// What a travelling target begins with: the function that reads the rest and makes the call.
+using TargetReceiver = void (*)(InputArchive&);
+
+/// Makes the call that a Target::save has written.
+inline void run_received_target(InputArchive& archive) { archive.read<TargetReceiver>()(archive); }
+
+/// A call waiting to be made in a child.
+class Target {
+  public:
+    virtual ~Target() = default;
+
+    /// Makes the call.
+    virtual void run() = 0;
+
+    /// Writes what another process needs to make the call, see run_received_target.
+    virtual void save(OutputArchive& archive) const = 0;
+};
+
+/// A call of anything callable, for a child that has a copy of this memory.
+template <class F, class Arguments>
+class InheritedTarget final : public Target {
+  public:
+    InheritedTarget(F f, Arguments arguments)
+        : f_(std::move(f)), arguments_(std::move(arguments)) {}
+
+    void run() override { invoke_stored(f_, arguments_); }
+
+    void save(OutputArchive&) const override {
+        throw AssertionError("a target that is inherited does not travel");
+    }
+
+  private:
+    F f_;
+    Arguments arguments_;
+};
+
+/// A call that travels: the receiver runs `receive` on the bytes that save wrote.
+template <class F, class Arguments>
+class PortableTarget final : public Target {
+  public:
+    PortableTarget(F f, Arguments arguments) : f_(std::move(f)), arguments_(std::move(arguments)) {}
+
+    void run() override { invoke_stored(f_, arguments_); }
+
+    void save(OutputArchive& archive) const override {
+        archive(TargetReceiver{receive});
+        archive(f_, arguments_);
+    }
+
+  private:
+    static void receive(InputArchive& archive) {
+        auto f = archive.read<F>();
+        auto arguments = archive.read<Arguments>();
+        invoke_stored(f, arguments);
+    }
+
+    F f_;
+    Arguments arguments_;
+};
+
+/// Stores the call `f(args...)`; the arguments are converted to f's parameter types now.
+template <bool inherited, class F, class... Args>
+std::unique_ptr<Target> make_target(F&& f, Args&&... args) {
+    using Function = std::decay_t<F>;
+    if constexpr (!inherited) require_portable_callable<Function>();
+    auto arguments = store_arguments<Function>(std::forward<Args>(args)...);
+    using Arguments = decltype(arguments);
+    if constexpr (inherited) {
+        return std::make_unique<InheritedTarget<Function, Arguments>>(std::forward<F>(f),
+                                                                      std::move(arguments));
+    } else {
+        require_picklable<Arguments>();
+        return std::make_unique<PortableTarget<Function, Arguments>>(std::forward<F>(f),
+                                                                     std::move(arguments));
+    }
+}
+
+/// What a Process runs: its target, or what a subclass makes of it. A subclass's own run() is
+/// possible only where the child has a copy of the object.
+template <bool inherits_memory>
+class TargetRunner {
+  public:
+    TargetRunner() = default;
+    TargetRunner(TargetRunner&&) noexcept = default;
+    TargetRunner& operator=(TargetRunner&&) noexcept = default;
+    virtual ~TargetRunner() = default;
+
+    /// Runs in the child. Subclasses override it.
+    virtual void run() {
+        if (target_) target_->run();
+    }
+
+  protected:
+    std::unique_ptr<Target> target_;
+};
+
+template <>
+class TargetRunner<false> {
+  public:
+    TargetRunner() = default;
+    TargetRunner(TargetRunner&&) noexcept = default;
+    TargetRunner& operator=(TargetRunner&&) noexcept = default;
+    virtual ~TargetRunner() = default;
+
+    /// Runs the target. Final: the object itself does not exist in a spawned child, so a subclass's
+    /// run() would never be called there. Pass a function instead, or use ForkProcess.
+    virtual void run() final {
+        if (target_) target_->run();
+    }
+
+  protected:
+    std::unique_ptr<Target> target_;
+};
+
+}  // namespace multiprocessing::detail

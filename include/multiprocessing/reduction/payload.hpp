@@ -1,0 +1,114 @@
+// multiprocessing/reduction/payload.hpp
+//
+// A message in the family's heap: the bytes of an archive and the handles that came with them. Whoever
+// frees a message that nobody read drops its handles without knowing what is in it. Floor 2. Start at
+// make_payload.
+//
+// The bytes of a payload:
+//      0  u64  size of the content, in bytes
+//      8  u32  number of handles
+//     12  u32  unused, 0
+//     16       the content, padded to 8 bytes
+//      …  u64  for each handle, its object's place in the heap; the payload holds one count of each
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "multiprocessing/heap/handle.hpp"
+#include "multiprocessing/reduction/archive.hpp"
+
+namespace multiprocessing::detail {
+
+struct PayloadHeader {
+    std::uint64_t size;          //  0
+    std::uint32_t handle_count;  //  8
+    std::uint32_t unused;        // 12
+};
+static_assert(sizeof(PayloadHeader) == 16);
+
+constexpr std::size_t padded_to_8(std::size_t size) noexcept { return (size + 7) / 8 * 8; }
+
+/// A look at a payload, which must outlive it.
+class PayloadView {
+  public:
+    explicit PayloadView(const void* payload) noexcept
+        : payload_(static_cast<const std::byte*>(payload)) {
+        std::memcpy(&header_, payload_, sizeof(header_));
+    }
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        return {payload_ + sizeof(PayloadHeader), static_cast<std::size_t>(header_.size)};
+    }
+    [[nodiscard]] std::span<const std::uint64_t> handles() const noexcept {
+        const std::byte* const table =
+            payload_ + sizeof(PayloadHeader) + padded_to_8(static_cast<std::size_t>(header_.size));
+        return {reinterpret_cast<const std::uint64_t*>(table), header_.handle_count};
+    }
+
+  private:
+    const std::byte* payload_;
+    PayloadHeader header_;
+};
+
+/// Drops the counts of a table of handles that held one of each.
+inline void drop_handles(std::span<const std::uint64_t> handles) noexcept {
+    for (const std::uint64_t offset : handles) {
+        // adopt: the count was the table's, and goes with this temporary.
+        if (offset != 0) AnyHandle::adopt(*heap().at<SharedObject>(offset));
+    }
+}
+
+/// Writes what is in an archive to a new block of the heap. The archive's handles become the block's.
+/// @returns the block, to be freed with destroy_payload by whoever is the last to need it
+/// @throws std::bad_alloc when the heap is full
+inline void* make_payload(OutputArchive& archive) {
+    const auto content = archive.view();
+    std::vector<AnyHandle>& handles = archive.handles();
+    const std::size_t table_at = sizeof(PayloadHeader) + padded_to_8(content.size());
+    auto* const block = static_cast<std::byte*>(
+        allocate(table_at + handles.size() * sizeof(std::uint64_t)));
+    const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
+    std::memcpy(block, &header, sizeof(header));
+    if (!content.empty()) {
+        std::memcpy(block + sizeof(header), content.data(), content.size());
+    }
+    auto* const table = reinterpret_cast<std::uint64_t*>(block + table_at);
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+        table[i] = handles[i].offset();
+        // The block's own count: a forked process's copy of an archive must not take it along.
+        if (handles[i]) add_reference(*handles[i].object());
+    }
+    handles.clear();
+    return block;
+}
+
+/// Frees a payload and drops the handles in it.
+inline void destroy_payload(void* payload) noexcept {
+    drop_handles(PayloadView(payload).handles());
+    deallocate(payload);
+}
+
+/// Reads a payload in place, which must outlive it.
+class PayloadReader {
+  public:
+    explicit PayloadReader(const void* payload) noexcept
+        : view_(payload), archive_(view_.bytes(), view_.handles()) {}
+    [[nodiscard]] InputArchive& archive() noexcept { return archive_; }
+
+  private:
+    PayloadView view_;
+    InputArchive archive_;
+};
+
+/// A payload that is freed at the end of its scope.
+struct PayloadDeleter {
+    void operator()(void* payload) const noexcept { destroy_payload(payload); }
+};
+using Payload = std::unique_ptr<void, PayloadDeleter>;
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,194 @@
+// multiprocessing/reduction/pickler.hpp
+//
+// The archives' dispatch: each kind of type has a Pickler that takes its values apart and puts them
+// together. This file has the dispatch and the kinds without elements. Floor 2. Start at Pickler.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/reduction/archive.hpp"
+#include "multiprocessing/reduction/kind.hpp"
+
+namespace multiprocessing::detail {
+
+/// How values of type T travel. Each specialisation has
+///   - `Elements`: the types on which it depends, which must be able to travel too;
+///   - `smallest`: the bytes that a value takes at least;
+///   - `save(archive, value)` and `load(archive, value)`;
+///   - `read(archive)`, which makes a new T, where T may lack a default constructor.
+template <class T, Kind = kind<T>>
+struct Pickler;
+
+/// Ends the compilation with the reason why T cannot travel, when it cannot.
+template <class T>
+consteval void require_picklable();
+
+/// Writes a value. Not called save, which cereal would take for a user's function.
+template <class T>
+void pickle(OutputArchive& archive, const T& value) {
+    if constexpr (kind<T> == Kind::unsupported) {
+        require_picklable<T>();
+    } else {
+        Pickler<T>::save(archive, value);
+    }
+}
+
+/// Reads into a value.
+template <class T>
+void unpickle(InputArchive& archive, T& value) {
+    if constexpr (kind<T> == Kind::unsupported) {
+        require_picklable<T>();
+    } else {
+        Pickler<std::remove_cv_t<T>>::load(archive, value);
+    }
+}
+
+template <class T>
+concept has_own_read = requires(InputArchive& archive) {
+    { Pickler<T>::read(archive) } -> std::same_as<T>;
+};
+
+template <class T>
+concept constructed_by_cereal =
+    std::is_class_v<T> && cereal::traits::is_default_constructible<T>::value;
+
+/// Makes a T from what the archive has.
+template <class T>
+T load_value(InputArchive& archive) {
+    if constexpr (kind<T> == Kind::unsupported) {
+        require_picklable<T>();
+        std::abort();
+    } else if constexpr (has_own_read<T>) {
+        return Pickler<T>::read(archive);
+    } else if constexpr (std::is_default_constructible_v<T>) {
+        T value{};
+        unpickle(archive, value);
+        return value;
+    } else {
+        static_assert(constructed_by_cereal<T>,
+                      "multiprocessing: a value of this type cannot be received, because it has no "
+                      "default constructor: give it one (private with `friend class "
+                      "cereal::access;` will do)");
+        const std::unique_ptr<T> value(cereal::access::construct<T>());
+        unpickle(archive, *value);
+        return std::move(*value);
+    }
+}
+
+template <class T>
+void OutputArchive::process(const T& value) {
+    detail::pickle(*this, value);
+}
+template <class T>
+void InputArchive::process(T& value) {
+    detail::unpickle(*this, value);
+}
+template <class T>
+T InputArchive::read() {
+    return detail::load_value<T>(*this);
+}
+template <class T>
+void InputArchive::process_base(T& base) {
+    if constexpr (bitwise<T>) {
+        // Not all sizeof(T) bytes are the base's: a derived class may have fields in its padding.
+        base = detail::load_value<T>(*this);
+    } else {
+        detail::unpickle(*this, base);
+    }
+}
+
+template <class T>
+struct Pickler<T, Kind::bitwise> {
+    using Elements = TypeList<>;
+    static constexpr std::size_t smallest = std::is_empty_v<T> ? 0 : sizeof(T);
+
+    static void save(OutputArchive& archive, const T& value) {
+        if constexpr (smallest != 0) archive.write(&value, sizeof(T));
+    }
+    static void load(InputArchive& archive, T& value) {
+        if constexpr (std::is_same_v<T, bool>) {
+            value = *archive.take(1) != std::byte{0};  // another byte than 0 or 1 is no bool
+        } else if constexpr (smallest != 0) {
+            archive.read_into(const_cast<void*>(static_cast<const volatile void*>(&value)),
+                              sizeof(T));
+        }
+    }
+    static auto read(InputArchive& archive)  // auto: a T that is an array cannot be returned
+        requires(!std::is_array_v<T> && !std::is_default_constructible_v<T>)
+    {
+        // Not bit_cast: a std::pair is not formally trivially copyable.
+        alignas(T) std::byte bytes[sizeof(T)]{};
+        if constexpr (smallest != 0) archive.read_into(bytes, sizeof(T));
+        return *std::launder(reinterpret_cast<T*>(bytes));
+    }
+};
+
+template <class T>
+struct Pickler<T, Kind::handle> {
+    using Elements = TypeList<>;
+    static constexpr std::size_t smallest = sizeof(std::uint64_t);
+
+    static void save(OutputArchive& archive, const T& value) {
+        archive.write_handle(value.shared_handle());
+    }
+    static void load(InputArchive& archive, T& value) { value = read(archive); }
+    static T read(InputArchive& archive) { return T::from_shared_handle(archive.read_handle()); }
+};
+
+template <class T>
+struct Pickler<T, Kind::path> {
+    using Elements = TypeList<>;
+    static constexpr std::size_t smallest = sizeof(std::uint64_t);
+
+    static void save(OutputArchive& archive, const T& value) {
+        detail::pickle(archive, value.native());
+    }
+    static void load(InputArchive& archive, T& value) {
+        value = detail::load_value<typename T::string_type>(archive);
+    }
+};
+
+/// Returns the category of this name.
+/// @throws ProcessError when it is none of the standard library's
+inline const std::error_category& find_category(const std::string& name);
+
+/// An error_code or error_condition: its category has an address only this process knows.
+template <class T>
+struct Pickler<T, Kind::error_code> {
+    using Elements = TypeList<>;
+    static constexpr std::size_t smallest = sizeof(std::uint64_t) + sizeof(int);
+
+    static void save(OutputArchive& archive, const T& value) {
+        const std::string category = value.category().name();
+        find_category(category);  // better an error here than in the receiver
+        archive(category, value.value());
+    }
+    static void load(InputArchive& archive, T& value) {
+        const auto category = detail::load_value<std::string>(archive);
+        value.assign(detail::load_value<int>(archive), find_category(category));
+    }
+};
+
+/// The categories that are known by address in every process. The one of futures is in <future>,
+/// which is too slow to include; exceptions.hpp makes it findable for who includes that.
+inline const std::error_category& find_category(const std::string& name) {
+    for (const std::error_category* known :
+         {&std::generic_category(), &std::system_category(), &std::iostream_category()}) {
+        if (name == known->name()) return *known;
+    }
+    throw ValueError("an error code of the category \"" + name +
+                     "\" cannot travel: only the generic, system and iostream categories can");
+}
+
+}  // namespace multiprocessing::detail

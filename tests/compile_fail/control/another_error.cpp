@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: cannot travel
+int main() { return undeclared; }

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: error
+int main() {}

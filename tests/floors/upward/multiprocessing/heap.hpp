@@ -1,0 +1,1 @@
+#include "multiprocessing/pool.hpp"

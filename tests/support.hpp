@@ -1,0 +1,124 @@
+// What the tests share: the check that a case leaves nothing behind, a watchdog, shared memory for
+// children to report through, and kills at random moments.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <multiprocessing/heap.hpp>
+#include <random>
+#include <set>
+#include <string>
+#include <type_traits>
+
+namespace support {
+
+namespace mp_detail = multiprocessing::detail;
+
+/// The names in a folder.
+inline std::set<std::string> names_in(const char* folder) {
+    std::set<std::string> names;
+    DIR* const directory = ::opendir(folder);
+    if (directory == nullptr) return names;
+    const int own = ::dirfd(directory);
+    while (const dirent* entry = ::readdir(directory)) {
+        if (entry->d_name != std::to_string(own)) names.insert(entry->d_name);
+    }
+    ::closedir(directory);
+    return names;
+}
+
+/// The descriptors that this process has open.
+inline std::set<std::string> descriptors() { return names_in("/proc/self/fd"); }
+
+/// How many mappings this process has.
+inline std::size_t mapping_count() {
+    std::size_t count = 0;
+    if (FILE* const maps = std::fopen("/proc/self/maps", "re")) {
+        for (int c = std::fgetc(maps); c != EOF; c = std::fgetc(maps)) count += c == '\n';
+        std::fclose(maps);
+    }
+    return count;
+}
+
+/// Whether this process has any child, running or not collected.
+inline bool has_children() {
+    siginfo_t info{};
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/// An object of trivial type in the family's heap, as children inherit it, or find it by its
+/// offset.
+template <class T>
+class InHeap {
+    static_assert(std::is_trivially_destructible_v<T>);
+
+  public:
+    InHeap() : object_(new(mp_detail::allocate_zeroed(sizeof(T))) T{}) {}
+    InHeap(const InHeap&) = delete;
+    InHeap& operator=(const InHeap&) = delete;
+    ~InHeap() { mp_detail::deallocate(object_); }
+
+    T& operator*() const noexcept { return *object_; }
+    T* operator->() const noexcept { return object_; }
+    std::uint64_t offset() const { return mp_detail::heap().offset_of(object_); }
+
+  private:
+    T* object_;
+};
+
+/// The object that an InHeap of another process stands for.
+template <class T>
+T& in_heap(std::uint64_t offset) {
+    return *mp_detail::heap().at<T>(offset);
+}
+
+/// Waits, at most `seconds`, until `condition()` holds. @returns whether it does
+template <class Condition>
+bool eventually(Condition condition, double seconds = 20) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        ::usleep(500);
+    }
+    return true;
+}
+
+/// Random numbers that are the same in every run.
+class Random {
+  public:
+    explicit Random(unsigned seed) : engine_(seed) {}
+    unsigned operator()() { return static_cast<unsigned>(engine_()); }
+
+  private:
+    std::mt19937 engine_;
+};
+
+/// Kills this process, and so fails the test, when it lives for more than `seconds`.
+class Watchdog {
+  public:
+    explicit Watchdog(unsigned seconds) { ::alarm(seconds); }
+    ~Watchdog() { ::alarm(0); }
+};
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+#else
+constexpr bool sanitized = false;
+#endif
+
+}  // namespace support

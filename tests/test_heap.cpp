@@ -1,0 +1,422 @@
+// heap.hpp: the segment, the allocator that survives kill -9, counted handles, the process table.
+// SPDX-License-Identifier: MIT
+#include <multiprocessing/heap.hpp>
+
+#include <sys/resource.h>
+
+#include <cstring>
+#include <map>
+#include <thread>
+#include <vector>
+
+#include "tests/catch.hpp"
+#include "tests/support.hpp"
+
+namespace mp = multiprocessing;
+using namespace multiprocessing::detail;
+using support::InHeap;
+
+namespace {
+
+std::unique_ptr<Heap> heap_of(std::size_t bytes) { return Heap::create(Segment::create(bytes)); }
+
+/// Forks without the library, so that the heap is tested on its own.
+template <class Body>
+pid_t run_in_child(Body body) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        try {
+            body();
+        } catch (...) {
+            ::_exit(99);  // not into the parent's test case
+        }
+        ::_exit(0);
+    }
+    return pid;
+}
+
+int wait_for(pid_t pid) {
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+}  // namespace
+
+TEST_CASE("Size classes cover every size with at most a fifth unused", "[heap]") {
+    for (std::uint64_t units = 1; units < 200'000; ++units) {
+        const std::uint64_t size = units_of_class(class_of_units(units));
+        REQUIRE(size >= units);
+        REQUIRE((units <= 8 || size * 4 <= units * 5));
+        REQUIRE(class_of_units(size) == class_of_units(units));
+    }
+}
+
+TEST_CASE("Blocks are aligned, large enough, and apart from each other", "[heap]") {
+    const auto heap = heap_of(64 << 20);
+    support::Random random(1);
+    std::map<Offset, std::size_t> blocks;
+    for (int round = 0; round < 20'000; ++round) {
+        if (blocks.size() > 200 || (!blocks.empty() && random() % 3 == 0)) {
+            const auto victim = std::next(blocks.begin(), random() % blocks.size());
+            heap->allocator().deallocate(victim->first);
+            blocks.erase(victim);
+            continue;
+        }
+        const std::size_t size = random() % (round % 16 == 0 ? 200'000 : 3'000);
+        const Offset block = heap->allocator().allocate(size);
+        REQUIRE(block % block_alignment == 0);
+        REQUIRE(heap->allocator().usable_size(block) >= size);
+        const auto next = blocks.lower_bound(block);
+        REQUIRE((next == blocks.end() || block + size <= next->first));
+        REQUIRE(
+            (next == blocks.begin() || std::prev(next)->first + std::prev(next)->second <= block));
+        std::memset(heap->at(block), 0xAB, size);
+        blocks[block] = std::max<std::size_t>(size, 1);
+    }
+}
+
+TEST_CASE("A block of zeros is zero whatever its memory held before", "[heap]") {
+    const auto heap = heap_of(64 << 20);
+    for (const std::size_t size : {1u, 64u, 5'000u, 70'000u, 1'000'000u, 9'000'000u}) {
+        const Offset used = heap->allocator().allocate(size);
+        std::memset(heap->at(used), 0xFF, size);
+        heap->allocator().deallocate(used);
+        const Offset zeroed = heap->allocator().allocate_zeroed(size);
+        const std::byte* const bytes = heap->at(zeroed);
+        REQUIRE(std::all_of(bytes, bytes + size, [](std::byte b) { return b == std::byte{0}; }));
+        heap->allocator().deallocate(zeroed);
+    }
+}
+
+TEST_CASE("A full segment is a bad_alloc, and what is freed can be had again", "[heap]") {
+    const auto heap = heap_of(32 << 20);
+    for (const std::size_t size : {std::size_t{64}, std::size_t{8'000}, std::size_t{1} << 20}) {
+        std::vector<Offset> blocks;
+        const auto fill = [&] {
+            for (;;) blocks.push_back(heap->allocator().allocate(size));
+        };
+        REQUIRE_THROWS_AS(fill(), std::bad_alloc);
+        REQUIRE(blocks.size() > 4);
+        const std::size_t count = blocks.size();
+        for (const Offset block : blocks) heap->allocator().deallocate(block);
+        blocks.clear();
+        REQUIRE_THROWS_AS(fill(), std::bad_alloc);
+        REQUIRE(blocks.size() >= count);
+        for (const Offset block : blocks) heap->allocator().deallocate(block);
+        if (size < largest_small_block) return;  // its spans stay with their size
+    }
+}
+
+TEST_CASE("A block larger than the segment or the memory is a bad_alloc", "[heap]") {
+    REQUIRE_THROWS_AS(heap_of(32 << 20)->allocator().allocate(std::size_t{1} << 40),
+                      std::bad_alloc);
+    REQUIRE_THROWS_AS((void)allocate(available_memory() + (std::size_t{1} << 30)), std::bad_alloc);
+}
+
+TEST_CASE("Once the segment is used up, larger free blocks are split", "[heap]") {
+    const auto heap = heap_of(32 << 20);
+    const Offset large = heap->allocator().allocate(16 << 20);
+    std::vector<Offset> rest;
+    REQUIRE_THROWS_AS(
+        [&] {
+            for (;;) rest.push_back(heap->allocator().allocate(1 << 20));
+        }(),
+        std::bad_alloc);
+    heap->allocator().deallocate(large);
+    for (int i = 0; i < 12; ++i) REQUIRE(heap->allocator().allocate(1 << 20) != 0);
+}
+
+TEST_CASE("A large block takes memory as it is touched and gives it back when freed", "[heap]") {
+    const auto heap = heap_of(std::size_t{2} << 30);
+    const std::size_t before = heap->segment().memory();
+    const std::size_t size = std::size_t{1} << 30;
+    const Offset block = heap->allocator().allocate(size);
+    REQUIRE(heap->segment().memory() - before < (1 << 20));
+    std::memset(heap->at(block), 1, 64 << 20);
+    REQUIRE(heap->segment().memory() - before >= (64 << 20));
+    heap->allocator().deallocate(block);
+    REQUIRE(heap->segment().memory() - before < (1 << 20));
+}
+
+TEST_CASE("Many freed blocks of a megabyte leave no more than two behind", "[heap]") {
+    const auto heap = heap_of(std::size_t{1} << 30);
+    const std::size_t before = heap->segment().memory();
+    std::vector<Offset> blocks;
+    for (int i = 0; i < 100; ++i) {
+        blocks.push_back(heap->allocator().allocate(1 << 20));
+        std::memset(heap->at(blocks.back()), 1, 1 << 20);
+    }
+    for (const Offset block : blocks) heap->allocator().deallocate(block);
+    REQUIRE(heap->segment().memory() - before <= (2 << 20) + (64 << 10));
+}
+
+TEST_CASE("Threads that allocate at once get blocks of their own", "[heap]") {
+    const auto heap = heap_of(256 << 20);
+    std::atomic<int> torn{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 8; ++t) {
+        threads.emplace_back([&, t] {
+            support::Random random(static_cast<unsigned>(t));
+            std::vector<std::uint64_t*> mine;
+            const auto value = static_cast<std::uint64_t>(t + 1);
+            for (int round = 0; round < 5'000; ++round) {
+                const Offset block = heap->allocator().allocate(8 + random() % 300);
+                mine.push_back(heap->at<std::uint64_t>(block));
+                *mine.back() = value;
+                if (mine.size() < 20) continue;
+                for (std::uint64_t* own : mine) {
+                    torn += *own != value;
+                    heap->allocator().deallocate(heap->offset_of(own));
+                }
+                mine.clear();
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    REQUIRE(torn == 0);
+}
+
+TEST_CASE("The reservation shrinks to the limit of the address space", "[heap]") {
+    if (support::sanitized) return;  // their own mappings exceed any limit
+    const pid_t child = run_in_child([] {
+        ::munmap(heap().segment().base(), heap().segment().size());
+        const rlimit limit{std::size_t{4} << 30, std::size_t{4} << 30};
+        if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(1);
+        process_heap.store(nullptr);  // as in a process that has none yet
+        std::memset(allocate(1 << 20), 1, 1 << 20);
+    });
+    REQUIRE(wait_for(child) == 0);
+}
+
+// --- the kill storm ---
+
+namespace {
+
+constexpr int storm_workers = 8;
+constexpr int blocks_each = 64;
+
+/// What a worker holds, in shared memory, so that the survivors' blocks can be checked at the end.
+struct StormTable {
+    struct Row {
+        std::atomic<std::uint64_t> rounds;
+        std::atomic<Offset> blocks[blocks_each];
+    };
+    Row rows[storm_workers];
+};
+
+std::uint64_t pattern_of(Offset block, std::size_t word) {
+    return block * 0x9E3779B97F4A7C15u + word;
+}
+
+constexpr std::size_t head_words = 3;  // size in words, owner, own place
+
+void fill_block(Offset block, std::uint64_t owner, std::size_t words) {
+    auto* const content = heap().at<std::uint64_t>(block);
+    content[0] = words;
+    content[1] = owner;
+    content[2] = block;
+    for (std::size_t i = head_words; i < words; ++i) content[i] = pattern_of(block, i);
+}
+
+bool block_is_intact(Offset block, std::uint64_t owner) {
+    const auto* const content = heap().at<std::uint64_t>(block);
+    if (content[1] != owner || content[2] != block) return false;
+    for (std::size_t i = head_words; i < content[0]; ++i) {
+        if (content[i] != pattern_of(block, i)) return false;
+    }
+    return true;
+}
+
+/// Allocates and frees at random for ever; ends with 1 when one of its blocks was overwritten.
+[[noreturn]] void storm_worker(StormTable::Row& row, std::uint64_t owner, unsigned seed) {
+    support::Random random(seed);
+    for (;;) {
+        std::atomic<Offset>& place = row.blocks[random() % blocks_each];
+        if (const Offset old = place.load()) {
+            if (!block_is_intact(old, owner)) ::_exit(1);
+            place.store(0);  // first: a block that is freed must not be looked at any more
+            heap().allocator().deallocate(old);
+        } else {
+            const std::size_t words = head_words + random() % (random() % 50 == 0 ? 40'000 : 400);
+            const Offset block = heap().allocator().allocate(words * 8);
+            fill_block(block, owner, words);
+            place.store(block);
+        }
+        row.rounds.fetch_add(1);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("Processes killed inside the allocator leave every other block intact", "[heap][storm]") {
+    const support::Watchdog watchdog(240);
+    const int kills = support::sanitized ? 200 : 1000;
+    InHeap<StormTable> table;
+    support::Random random(7);
+    std::vector<pid_t> pids(storm_workers);
+    std::uint64_t owner = 1;
+    std::vector<std::uint64_t> owners(storm_workers);
+    const auto start = [&](std::size_t worker) {
+        // What the victim held is lost, as designed; its successor starts with nothing.
+        for (auto& block : table->rows[worker].blocks) block.store(0);
+        owners[worker] = ++owner;
+        pids[worker] =
+            run_in_child([&] { storm_worker(table->rows[worker], owners[worker], random()); });
+    };
+    for (std::size_t worker = 0; worker < storm_workers; ++worker) start(worker);
+    for (int kill = 0; kill < kills; ++kill) {
+        ::usleep(random() % 3'000);
+        const std::size_t victim = random() % storm_workers;
+        ::kill(pids[victim], SIGKILL);
+        REQUIRE(wait_for(pids[victim]) == -SIGKILL);  // 1: it had found a block overwritten
+        start(victim);
+    }
+    // The survivors go on …
+    for (std::size_t worker = 0; worker < storm_workers; ++worker) {
+        const std::uint64_t rounds = table->rows[worker].rounds.load();
+        REQUIRE(support::eventually([&] { return table->rows[worker].rounds.load() > rounds; }));
+    }
+    for (std::size_t worker = 0; worker < storm_workers; ++worker) {
+        ::kill(pids[worker], SIGKILL);
+        REQUIRE(wait_for(pids[worker]) == -SIGKILL);
+    }
+    // … and every block they hold is intact.
+    for (std::size_t worker = 0; worker < storm_workers; ++worker) {
+        for (const auto& place : table->rows[worker].blocks) {
+            if (const Offset block = place.load()) REQUIRE(block_is_intact(block, owners[worker]));
+        }
+    }
+}
+
+// --- handles ---
+
+namespace {
+
+struct Counted : SharedObject {
+    Counted() : SharedObject(ObjectKind::test) {}
+    std::atomic<int>* destroyed = nullptr;
+};
+
+struct CountedFixture {
+    CountedFixture() {
+        destroyers[static_cast<std::size_t>(ObjectKind::test)] = [](SharedObject& object) noexcept {
+            static_cast<Counted&>(object).destroyed->fetch_add(1);
+        };
+    }
+    Handle<Counted> make() {
+        Handle<Counted> handle = make_shared_object<Counted>();
+        handle->destroyed = &destroyed;
+        return handle;
+    }
+    std::atomic<int> destroyed{0};
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(CountedFixture, "An object goes with its last handle", "[heap][handle]") {
+    Handle<Counted> first = make();
+    {
+        const Handle<Counted> copy = first;
+        REQUIRE(copy == first);
+        REQUIRE(AnyHandle::from_offset(copy.any().offset()) == first.any());
+    }
+    Handle<Counted> moved = std::move(first);
+    REQUIRE(destroyed == 0);
+    moved = Handle<Counted>();
+    REQUIRE(destroyed == 1);
+}
+
+TEST_CASE_METHOD(CountedFixture, "A forked child's copies of handles count for nothing",
+                 "[heap][handle]") {
+    Handle<Counted> handle = make();
+    const pid_t child = run_in_child([&] {
+        Handle<Counted> taken = std::move(handle);
+        taken = Handle<Counted>();
+    });
+    REQUIRE(wait_for(child) == 0);
+    REQUIRE(handle->references.load() == 1);
+}
+
+TEST_CASE_METHOD(CountedFixture, "An object outlives its handles while a forked child may use it",
+                 "[heap][handle]") {
+    Family& family = heap().family();
+    const ProcessId me = self();
+    Handle<Counted> before = make();
+    const std::uint32_t epoch = family.begin_fork();
+    const ProcessId child = family.reserve(me, "child", epoch);
+    family.end_fork();
+    Handle<Counted> after = make();
+
+    after = Handle<Counted>();
+    REQUIRE(destroyed == 1);  // made after the fork: the child cannot have it
+    SharedObject* const object = before.any().object();
+    before = Handle<Counted>();
+    REQUIRE(destroyed == 1);
+    REQUIRE(object->references.load() == SharedObject::in_limbo);
+
+    // The child passes a handle on and drops it: still its to use.
+    Handle<Counted>(AnyHandle::from_offset(heap().offset_of(object)));
+    collect_limbo();
+    REQUIRE(destroyed == 1);
+
+    family.release(child);
+    collect_limbo();
+    REQUIRE(destroyed == 2);
+}
+
+// --- the process table ---
+
+TEST_CASE("A process is alive until it ends, and its successor in the table is another",
+          "[heap][family]") {
+    Family& family = heap().family();
+    const pid_t pid = run_in_child([] { ::pause(); });
+    const ProcessId id = family.reserve(self(), "child", 0);
+    REQUIRE(family.is_alive(id));  // it is starting, and its parent lives
+    REQUIRE(family.activate(id, pid));
+    REQUIRE(family.is_alive(id));
+    ::kill(pid, SIGKILL);
+    REQUIRE(support::eventually([&] { return !family.is_alive(id); }));  // a zombie does not run
+    REQUIRE(wait_for(pid) == -SIGKILL);
+    family.release(id);
+    family.release(id);
+    const ProcessId next = family.reserve(self(), "next", 0);
+    REQUIRE(next.index == id.index);
+    REQUIRE(next.generation != id.generation);
+    REQUIRE_FALSE(family.is_alive(id));
+    family.release(next);
+}
+
+TEST_CASE("A recycled pid is not taken for the process that had it", "[heap][family]") {
+    Family& family = heap().family();
+    const ProcessId id = family.reserve(self(), "old", 0);
+    const pid_t pid = run_in_child([] { ::pause(); });
+    REQUIRE(family.activate(id, pid));
+    // As if the process in the table had had this pid long before the one that has it now.
+    family[id].alive_at.store(1);
+    REQUIRE_FALSE(family.is_alive(id));
+    ::kill(pid, SIGKILL);
+    wait_for(pid);
+    family.release(id);
+}
+
+TEST_CASE("The records of orphans are given back when their parent is gone", "[heap][family]") {
+    Family& family = heap().family();
+    const pid_t pid = run_in_child([&] {
+        const ProcessId orphan = family.reserve(self(), "orphan", 0);
+        family.activate(orphan, ::getpid());
+    });
+    REQUIRE(wait_for(pid) == 0);
+    REQUIRE(family.release_dead_orphans() >= 1);
+    REQUIRE(family.release_dead_orphans() == 0);
+}
+
+TEST_CASE("A table of 65,535 living processes is full: bad_alloc", "[heap][family]") {
+    const auto heap = heap_of(64 << 20);
+    Family& family = heap->family();
+    std::vector<ProcessId> ids;
+    for (std::uint32_t i = 1; i < Family::capacity; ++i) ids.push_back(family.reserve({}, "", 0));
+    REQUIRE_THROWS_AS(family.reserve({}, "", 0), std::bad_alloc);
+    family.release(ids[100]);
+    REQUIRE(family.reserve({}, "", 0).index == ids[100].index);
+}
