@@ -39,6 +39,23 @@ inline std::set<std::string> names_in(const char* folder) {
 /// The descriptors that this process has open.
 inline std::set<std::string> descriptors() { return names_in("/proc/self/fd"); }
 
+/// How many processes run this program, zombies apart; this one is of them.
+inline int processes_of_this_program() {
+    const auto program_of = [](const std::string& process) {
+        std::string path(4096, '\0');
+        const ssize_t size = ::readlink(("/proc/" + process + "/exe").c_str(), path.data(), 4096);
+        path.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+        return path;
+    };
+    const std::string own = program_of("self");
+    int count = 0;
+    for (const std::string& name : names_in("/proc")) {
+        if (name.find_first_not_of("0123456789") == std::string::npos)
+            count += program_of(name) == own;
+    }
+    return count;
+}
+
 /// How many mappings this process has.
 inline std::size_t mapping_count() {
     std::size_t count = 0;

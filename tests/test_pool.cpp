@@ -35,6 +35,7 @@ int multiply(int a, int b) { return a * b; }
 std::string describe(const std::string& text, int number) { return text + std::to_string(number); }
 Point mirror(Point point) { return {-point.x, point.label + "'"}; }
 bool is_even(long n) { return n % 2 == 0; }
+int value_of(const std::unique_ptr<int>& owner) { return *owner; }
 pid_t worker_pid(int) { return ::getpid(); }
 pid_t worker_pid_slowly(int) {
     ::usleep(2'000);
@@ -152,6 +153,8 @@ TEMPLATE_TEST_CASE("Pool.map takes any range", "[pool]", START_METHODS) {
     REQUIRE(pool.map(square, shorts) == std::vector{16, 25});
     REQUIRE(pool.map(is_even, numbers(3)) == std::vector<bool>{true, false, true});
     REQUIRE(pool.map(square, std::vector<int>()).empty());
+    const std::map<std::string, int> named{{"a", 1}, {"b", 2}};  // items with a const key
+    REQUIRE(pool.map([](const auto& item) { return item.second; }, named) == std::vector{1, 2});
 }
 
 TEMPLATE_TEST_CASE("Pool.map carries structs, strings and callables with state", "[pool]",
@@ -186,6 +189,32 @@ TEMPLATE_TEST_CASE("Pool.apply calls once, with any arguments", "[pool]", START_
     static_assert(std::is_void_v<decltype(pool.map(count, std::vector<std::uint64_t>()))>);
     pool.map(count, std::vector(10, counter.offset()));
     REQUIRE(*counter == 11);
+}
+
+TEMPLATE_TEST_CASE("Pool.apply of a predicate returns a bool, not vector<bool>'s proxy", "[pool]",
+                   START_METHODS) {
+    mp::BasicPool<TestType> pool(1);
+    static_assert(std::is_same_v<decltype(pool.apply(is_even, 2)), bool>);
+    REQUIRE(pool.apply(is_even, 2));
+    REQUIRE(!pool.apply(is_even, 3));
+}
+
+TEMPLATE_TEST_CASE("Items that can only be moved are read where they are", "[pool]",
+                   START_METHODS) {
+    mp::BasicPool<TestType> pool(1);
+    std::vector<std::unique_ptr<int>> owners;
+    owners.push_back(std::make_unique<int>(4));
+    REQUIRE(pool.map(value_of, owners) == std::vector{4});
+    REQUIRE(*owners[0] == 4);
+}
+
+TEMPLATE_TEST_CASE("A braced list takes its items' type from the function", "[pool]",
+                   START_METHODS) {
+    mp::BasicPool<TestType> pool(1);
+    REQUIRE(pool.starmap(multiply, {{1, 2}, {3, 4}}) == std::vector{2, 12});
+    REQUIRE(pool.starmap(describe, {{"n", 1}}) == std::vector<std::string>{"n1"});
+    REQUIRE(pool.map(mirror, {{1, "a"}})[0] == Point{-1, "a'"});
+    REQUIRE(pool.map(square, {}).empty());
 }
 
 TEMPLATE_TEST_CASE("Tasks run in the pool's workers, all of them", "[pool]", START_METHODS) {
@@ -419,6 +448,19 @@ TEST_CASE("A forked child's copy of a pool says that it is not its own", "[pool]
     REQUIRE(pool.apply(square, 3) == 9);
 }
 
+TEMPLATE_TEST_CASE("A forked child that destroys its copy of a pool takes nothing away", "[pool]",
+                   START_METHODS) {
+    auto pool = std::make_unique<mp::BasicPool<TestType>>(2);
+    pool->map(mirror, std::vector<Point>(10, Point{1, "p"}));
+    mp::ForkProcess process([&] { pool.reset(); });
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 0);
+    std::vector<InHeap<std::array<char, 4'000>>> blocks(50);  // would get what was freed twice
+    REQUIRE(pool->map(square, numbers(100)).back() == 99 * 99);
+    REQUIRE(mp::active_children().size() == 2);
+}
+
 TEMPLATE_TEST_CASE("Idle workers use no measurable time", "[pool][timing]", START_METHODS) {
     mp::BasicPool<TestType> pool(4);
     pool.map(square, numbers(100), 1);
@@ -453,31 +495,104 @@ TEMPLATE_TEST_CASE("Pools leave no memory behind", "[pool]", START_METHODS) {
     REQUIRE(mp::detail::heap().segment().memory() <= before + (2 << 20));
 }
 
+namespace {
+
+/// Owns a pool, with another one in each worker, all of the group that this process leads.
+template <class Method>
+int nested_sleep(std::uint64_t sleepers) {
+    mp::BasicPool<Method> pool(2);
+    in_heap<std::atomic<int>>(sleepers).fetch_add(1);
+    return pool.map(sleep_for_seconds, {600, 600}, 1).front();
+}
+template <class Method>
+void own_pools(std::uint64_t sleepers) {
+    ::setpgid(0, 0);
+    mp::BasicPool<Method> pool(2);
+    pool.map(nested_sleep<Method>, {sleepers, sleepers}, 1);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("Workers and their own pools end when the owner is killed", "[pool]",
+                   START_METHODS) {
+    InHeap<std::atomic<int>> sleepers;
+    mp::BasicProcess<TestType> owner(own_pools<TestType>, sleepers.offset());
+    owner.start();
+    REQUIRE(support::eventually([&] { return *sleepers == 2; }));
+    owner.kill();
+    owner.join();
+    REQUIRE(support::eventually([&] { return ::kill(-*owner.pid(), 0) != 0 && errno == ESRCH; }));
+}
+
+TEMPLATE_TEST_CASE("A worker's own pool ends when the worker is terminated", "[pool]",
+                   START_METHODS) {
+    InHeap<std::atomic<int>> sleepers;
+    {
+        mp::BasicPool<TestType> pool(1);
+        std::thread caller([&] {
+            REQUIRE_THROWS_AS(pool.apply(nested_sleep<TestType>, sleepers.offset()),
+                              mp::CancelledError);
+        });
+        REQUIRE(support::eventually([&] { return *sleepers == 1; }));
+        pool.terminate();
+        caller.join();
+    }
+    // The orphans go to init, so that this process cannot wait for them: it looks for their names.
+    REQUIRE(support::eventually([] { return support::processes_of_this_program() == 1; }));
+}
+
+namespace {
+
+/// Kills a random child every now and then, from a thread, until the end of its scope.
+class RandomKiller {
+  public:
+    RandomKiller(unsigned microseconds, int& kills)
+        : thread_([this, microseconds, &kills] {
+              support::Random random(3);
+              while (!done_) {
+                  ::usleep(microseconds);
+                  const auto active = mp::active_children();
+                  if (active.empty()) continue;
+                  active[random() % active.size()].kill();
+                  ++kills;
+              }
+          }) {}
+    ~RandomKiller() {
+        done_ = true;
+        thread_.join();
+    }
+
+  private:
+    std::atomic<bool> done_{false};
+    std::thread thread_;
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("What a large call held goes back when it returns", "[pool]", START_METHODS) {
+    mp::BasicPool<TestType> pool(2);
+    pool.map(square, numbers(10));
+    const std::size_t before = mp::detail::heap().segment().memory();
+    REQUIRE(pool.map(square, numbers(4'000'000)).size() == 4'000'000);
+    REQUIRE(pool.map(mirror, std::vector<Point>(40, Point{1, std::string(500'000, 'x')})).size() ==
+            40);
+    REQUIRE(mp::detail::heap().segment().memory() <= before + (8 << 20));
+}
+
 TEMPLATE_TEST_CASE("A kill storm costs no result that can be had", "[pool][storm]", START_METHODS) {
     const support::Watchdog watchdog(280);
     mp::BasicPool<TestType> pool({.processes = 4, .retries = 50});
-    std::atomic<bool> done{false};
-    std::atomic<int> kills{0};
-    std::thread killer([&] {
-        support::Random random(3);
-        while (!done) {
-            ::usleep(5'000);
-            const auto active = mp::active_children();
-            if (active.empty()) continue;
-            active[random() % active.size()].kill();
-            ++kills;
-        }
-    });
-    const int rounds = support::sanitized ? 2 : 10;
     bool right = true;
-    for (int round = 0; round < rounds; ++round) {
-        const auto results = pool.map(worker_pid_slowly, numbers(200), 1);
-        const auto squares = pool.map(square, numbers(20'000), 1 + round);
-        for (int i = 0; i < 20'000; ++i) right &= squares[static_cast<std::size_t>(i)] == i * i;
-        right &= results.size() == 200;
+    int kills = 0;
+    {
+        const RandomKiller killer(support::sanitized ? 50'000 : 5'000, kills);
+        const int rounds = support::sanitized ? 2 : 10;
+        for (int round = 0; round < rounds; ++round) {
+            right &= pool.map(worker_pid_slowly, numbers(200), 1).size() == 200;
+            const auto squares = pool.map(square, numbers(20'000), 1 + round);
+            for (int i = 0; i < 20'000; ++i) right &= squares[static_cast<std::size_t>(i)] == i * i;
+        }
     }
-    done = true;
-    killer.join();
     REQUIRE(right);
     REQUIRE(kills > 0);
 }

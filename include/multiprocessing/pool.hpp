@@ -89,7 +89,7 @@ class BasicPool {
     auto map(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
         return run<false>(std::forward<F>(f), std::forward<Range>(range), chunksize);
     }
-    template <class F, class Item>
+    template <class F, class Item = detail::ListedItem<F, false>>
     auto map(F&& f, std::initializer_list<Item> items,
              std::optional<int> chunksize = std::nullopt) {
         return run<false>(std::forward<F>(f), items, chunksize);
@@ -101,7 +101,7 @@ class BasicPool {
     auto starmap(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
         return run<true>(std::forward<F>(f), std::forward<Range>(range), chunksize);
     }
-    template <class F, class Item>
+    template <class F, class Item = detail::ListedItem<F, true>>
     auto starmap(F&& f, std::initializer_list<Item> items,
                  std::optional<int> chunksize = std::nullopt) {
         return run<true>(std::forward<F>(f), items, chunksize);
@@ -111,13 +111,21 @@ class BasicPool {
     template <class F, class... Args>
     auto apply(F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
-        detail::require_portable_callable<Function>();
-        const std::array calls{detail::store_arguments<Function>(std::forward<Args>(args)...)};
-        using Result = decltype(run<true>(std::forward<F>(f), calls, 1));
-        if constexpr (std::is_void_v<Result>) {
-            run<true>(std::forward<F>(f), calls, 1);
+        if constexpr (!portable_callable<Function>) {
+            detail::require_portable_callable<Function>();
+        } else if constexpr (!detail::arguments_fit<Function, Args...>) {
+            detail::require_arguments_fit<Function, Args...>();
         } else {
-            return std::move(run<true>(std::forward<F>(f), calls, 1).front());
+            const std::array calls{detail::store_arguments<Function>(std::forward<Args>(args)...)};
+            using Results = decltype(run<true>(std::forward<F>(f), calls, 1));
+            if constexpr (std::is_void_v<Results>) {
+                run<true>(std::forward<F>(f), calls, 1);
+            } else {
+                // Not auto: the front of a vector<bool> is a proxy, which would dangle.
+                using Result = typename Results::value_type;
+                return static_cast<Result>(
+                    std::move(run<true>(std::forward<F>(f), calls, 1).front()));
+            }
         }
     }
 
@@ -186,22 +194,38 @@ class BasicPool {
             return run<spread>(std::forward<F>(f), std::move(items), chunksize);
         } else {
             using Function = std::decay_t<F>;
-            detail::require_portable_callable<Function>();
-            using Item =
-                detail::StoredItem<Function, std::ranges::range_reference_t<Range>, spread>;
-            detail::require_picklable<Item>();
-            using Result = typename detail::ItemCall<Function, Item, spread>::Result;
-            if constexpr (!std::is_void_v<Result>) detail::require_picklable<Result>();
+            using Element = std::ranges::range_reference_t<Range>;
+            // After a requirement that fails nothing else is compiled, lest its errors hide it.
+            if constexpr (!portable_callable<Function>) {
+                detail::require_portable_callable<Function>();
+            } else {
+                using Item = detail::StoredItem<Function, Element, spread>;
+                if constexpr (!std::is_void_v<Item>) {
+                    return run_items<Function, Item, spread>(f, range, chunksize);
+                }
+            }
+        }
+    }
 
+    template <class F, class Item, bool spread, class Range>
+    auto run_items(const F& f, Range& range, std::optional<int> chunksize) {
+        using Result = typename detail::ItemCall<F, Item, spread>::Result;
+        if constexpr (!picklable<Item> && spread) {
+            detail::RequirePicklable<Item>::each();
+        } else if constexpr (!picklable<Item>) {
+            detail::require_picklable<Item>();
+        } else if constexpr (!std::is_void_v<Result> && !picklable<Result>) {
+            detail::require_picklable<Result>();
+        } else {
             supervisor_->check_running();
             if (chunksize && *chunksize < 1) {
                 throw ValueError("Chunksize must be 1+, not " + std::to_string(*chunksize));
             }
             const auto count = static_cast<std::uint64_t>(std::ranges::size(range));
-            return collect<Result>(
-                count == 0 ? nullptr
-                           : supervisor_->submit(detail::make_batch<Function, Item, spread>(
-                                 f, range, count, chunk_size(count, chunksize))));
+            return collect<Result>(count == 0
+                                       ? nullptr
+                                       : supervisor_->submit(detail::make_batch<F, Item, spread>(
+                                             f, range, count, chunk_size(count, chunksize))));
         }
     }
 
@@ -216,16 +240,23 @@ class BasicPool {
     template <class Result>
     auto collect(const std::shared_ptr<detail::PendingBatch>& pending) {
         if constexpr (std::is_void_v<Result>) {
-            if (pending) {
-                wait(pending);
-                detail::throw_first_error(**pending);
-            }
+            if (!pending) return;
+            const Taken taken{*pending};
+            wait(pending);
+            detail::throw_first_error(**pending);
         } else {
             if (!pending) return std::vector<Result>();
+            const Taken taken{*pending};
             wait(pending);
             return detail::take_results<Result>(**pending);
         }
     }
+
+    /// Frees what a call held once its results are taken, or its error is thrown.
+    struct Taken {
+        detail::PendingBatch& pending;
+        ~Taken() { pending.discard(); }
+    };
 
     void wait(const std::shared_ptr<detail::PendingBatch>& pending) {
         pending->wait(Timeout(), supervisor_->spins_for(**pending));

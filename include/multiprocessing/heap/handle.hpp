@@ -19,7 +19,7 @@ namespace multiprocessing::detail {
 
 /// What an object is, so that whichever process drops the last handle knows how to destroy it. A
 /// function's address would not do: the other process may have it elsewhere.
-enum class ObjectKind : std::uint16_t { plain, pool, test, end_of_kinds };
+enum class ObjectKind : std::uint16_t { plain, condition, guarded, test, end_of_kinds };
 
 /// The head of every counted object; a type in the segment derives from it.
 struct SharedObject {
@@ -124,7 +124,7 @@ class AnyHandle {
         return AnyHandle(object);
     }
 
-    AnyHandle(const AnyHandle& other) noexcept : object_(other.object_), fork_depth_(depth()) {
+    AnyHandle(const AnyHandle& other) noexcept : object_(other.object_), fork_depth_(fork_depth()) {
         if (object_ != nullptr) add_reference(*object_);
     }
     AnyHandle(AnyHandle&& other) noexcept
@@ -135,7 +135,7 @@ class AnyHandle {
         return *this;
     }
     ~AnyHandle() {
-        if (object_ != nullptr && fork_depth_ == depth()) drop_reference(*object_);
+        if (object_ != nullptr && fork_depth_ == fork_depth()) drop_reference(*object_);
     }
 
     [[nodiscard]] SharedObject* object() const noexcept { return object_; }
@@ -148,11 +148,8 @@ class AnyHandle {
     }
 
   private:
-    explicit AnyHandle(SharedObject* object) noexcept : object_(object), fork_depth_(depth()) {}
-
-    static std::uint32_t depth() noexcept {
-        return local_process.fork_depth.load(std::memory_order_relaxed);
-    }
+    explicit AnyHandle(SharedObject* object) noexcept
+        : object_(object), fork_depth_(fork_depth()) {}
 
     SharedObject* object_ = nullptr;
     std::uint32_t fork_depth_ = 0;

@@ -103,6 +103,12 @@ struct LocalProcess {
 inline constinit std::atomic<Heap*> process_heap{nullptr};
 inline constinit LocalProcess local_process;
 
+/// Returns how many forks lie between this process and the first exec: what was made at another
+/// depth is a copy of something that belongs to a parent.
+inline std::uint32_t fork_depth() noexcept {
+    return local_process.fork_depth.load(std::memory_order_relaxed);
+}
+
 /// In a child, right after any fork: it is another process than the one it is a copy of.
 inline void note_fork_in_child() noexcept {
     local_process.id.store(0, std::memory_order_relaxed);
@@ -139,7 +145,7 @@ inline ProcessId self() {
         return known;
     Family& family = heap().family();
     std::uint32_t epoch = 0;
-    if (local_process.fork_depth.load(std::memory_order_relaxed) != 0) {
+    if (fork_depth() != 0) {
         // Nobody noted when it was forked: it may have inherited everything there is by now.
         epoch = family.begin_fork();
         family.end_fork();

@@ -192,6 +192,8 @@ struct SpreadItem<F, Element, std::index_sequence<I...>> {
     using Part = decltype(std::get<Index>(std::declval<Element>()));
     using Type = stored_arguments_t<F, Part<I>...>;
 
+    static constexpr bool fits = arguments_fit<F, Part<I>...>;
+    static consteval void require_fit() { require_arguments_fit<F, Part<I>...>(); }
     static Type convert(Element&& element) {
         return store_arguments<F>(std::get<I>(std::forward<Element>(element))...);
     }
@@ -201,22 +203,69 @@ using SpreadItemOf =
     SpreadItem<F, Element,
                std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<Element>>>>;
 
-template <class F, class Element, bool spread>
-consteval auto stored_item_type() {
-    if constexpr (spread) {
-        static_assert(
-            requires { std::tuple_size<std::remove_cvref_t<Element>>::value; },
-            "multiprocessing: starmap needs a range of tuples, pairs or arrays, one "
-            "element for each parameter of the function; for a range of single items use "
-            "map");
-        return std::type_identity<typename SpreadItemOf<F, Element>::Type>{};
+/// What the elements are taken to be: where they are what F takes, values that need no conversion.
+/// It may be impossible: a vector of unique_ptr gives lvalues, whose objects are only read.
+template <class Element, class Value, class Item>
+using GivenItem = std::conditional_t<std::is_same_v<Value, Item>, Value, Element>;
+
+template <class F, class Element>
+consteval auto stored_map_item() {
+    using Value = std::remove_cvref_t<Element>;
+    using Declared = std::tuple_element_t<0, stored_arguments_t<F, Value>>;
+    using Given = GivenItem<Element, Value, Declared>;
+    if constexpr (arguments_fit<F, Given>) {
+        return std::type_identity<std::tuple_element_t<0, stored_arguments_t<F, Given>>>{};
     } else {
-        require_arguments_fit<F, Element>();
-        return std::type_identity<std::tuple_element_t<0, stored_arguments_t<F, Element>>>{};
+        require_arguments_fit<F, Given>();
+        return std::type_identity<void>{};
+    }
+}
+template <class F, class Element>
+consteval auto stored_starmap_item() {
+    using Value = std::remove_cvref_t<Element>;
+    constexpr bool is_tuple = requires { std::tuple_size<Value>::value; };
+    static_assert(is_tuple,
+                  "multiprocessing: starmap needs a range of tuples, pairs or arrays, one element "
+                  "for each parameter of the function; for a range of single items use map");
+    if constexpr (!is_tuple) {
+        return std::type_identity<void>{};
+    } else {
+        using Given = GivenItem<Element, Value, typename SpreadItemOf<F, Value>::Type>;
+        if constexpr (SpreadItemOf<F, Given>::fits) {
+            return std::type_identity<typename SpreadItemOf<F, Given>::Type>{};
+        } else {
+            SpreadItemOf<F, Given>::require_fit();
+            return std::type_identity<void>{};
+        }
     }
 }
 template <class F, class Element, bool spread>
+consteval auto stored_item_type() {
+    if constexpr (spread) {
+        return stored_starmap_item<F, Element>();
+    } else {
+        return stored_map_item<F, Element>();
+    }
+}
+/// void when F cannot be called with it; then the compilation has ended with the reason.
+template <class F, class Element, bool spread>
 using StoredItem = typename decltype(stored_item_type<F, Element, spread>())::type;
+
+template <bool spread, class... Parameters>
+consteval auto listed_item_type(TypeList<Parameters...>) {
+    if constexpr (spread) {
+        return std::type_identity<std::tuple<std::decay_t<Parameters>...>>{};
+    } else {
+        return std::type_identity<std::decay_t<parameter_t<void (*)(Parameters...), 0>>>{};
+    }
+}
+template <bool spread>
+consteval std::type_identity<unknown> listed_item_type(unknown) {
+    return {};
+}
+/// What the items of a braced list are that do not say it themselves, as in starmap(f, {{1, 2}}).
+template <class F, bool spread>
+using ListedItem = typename decltype(listed_item_type<spread>(parameter_list_t<F>{}))::type;
 
 /// Returns the element as an Item; itself, not a copy, where it is one.
 template <class F, class Item, bool spread, class Element>
@@ -294,10 +343,37 @@ class TypedRunner final : public ChunkRunner {
     F f_;
 };
 
+/// Reads the head of a segment of results.
+inline SegmentHead segment_head(Offset segment) noexcept {
+    SegmentHead head;
+    std::memcpy(&head, PayloadView(heap().at(segment)).bytes().data(), sizeof head);
+    return head;
+}
+
+/// Frees what a batch holds beside its own block. @pre nobody runs or reads it any more
+inline void discard_contents(Batch& batch) noexcept {
+    for (std::uint32_t index = 0; index < batch.chunk_count(); ++index) {
+        Chunk& chunk = batch.chunks()[index];
+        if (const Offset error = chunk.error.exchange(0)) destroy_payload(heap().at(error));
+        Offset segment = chunk.output.exchange(0);
+        while (segment != 0) {
+            const Offset previous = segment_head(segment).previous;
+            destroy_payload(heap().at(segment));
+            segment = previous;
+        }
+    }
+    if (const Offset message = std::exchange(batch.message, 0)) {
+        destroy_payload(heap().at(message));
+    }
+}
+
 /// Owns a batch until it is handed to the pool, so that an error on the way leaves nothing behind.
 struct BatchDeleter {
+    std::uint32_t depth = fork_depth();
+
     void operator()(Batch* batch) const noexcept {
-        if (batch->message != 0) destroy_payload(heap().at(batch->message));
+        if (depth != fork_depth()) return;  // a forked child's copy of a pool
+        discard_contents(*batch);
         deallocate(batch);
     }
 };
@@ -324,7 +400,8 @@ inline BatchOwner allocate_batch(const BatchShape& shape) {
     const std::uint64_t starts = round_up(sizeof(Batch) + chunks * sizeof(Chunk));
     const std::uint64_t items = round_up(starts + (shape.item_size == 0 ? chunks * 8 : 0));
     const std::uint64_t results = round_up(items + shape.items * shape.item_size);
-    void* const block = allocate(results + shape.items * shape.result_size);
+    const std::uint64_t size = results + shape.items * shape.result_size;
+    void* const block = allocate(size);
     // Only the head and the chunks need to be zero; the rest is written before it is read.
     std::memset(block, 0, starts);
     BatchOwner batch(static_cast<Batch*>(block));
@@ -335,6 +412,7 @@ inline BatchOwner allocate_batch(const BatchShape& shape) {
     batch->chunk_starts = starts;
     batch->items = items;
     batch->results = results;
+    batch->size = size;
     return batch;
 }
 
@@ -389,13 +467,6 @@ inline void throw_first_error(Batch& batch) {
     }
 }
 
-/// Reads the head of a segment of results.
-inline SegmentHead segment_head(Offset segment) noexcept {
-    SegmentHead head;
-    std::memcpy(&head, PayloadView(heap().at(segment)).bytes().data(), sizeof head);
-    return head;
-}
-
 /// Returns before which item the chunk's serialised results are committed.
 inline std::uint32_t committed_items(const Chunk& chunk) noexcept {
     const Offset segment = chunk.output.load(std::memory_order_acquire);
@@ -404,18 +475,15 @@ inline std::uint32_t committed_items(const Chunk& chunk) noexcept {
     return head.first + head.count;
 }
 
-/// Frees what the results of a batch that nobody looks at any more hold.
-inline void discard_results(Batch& batch) noexcept {
-    for (std::uint32_t index = 0; index < batch.chunk_count(); ++index) {
-        Chunk& chunk = batch.chunks()[index];
-        if (const Offset error = chunk.error.load()) destroy_payload(heap().at(error));
-        Offset segment = chunk.output.load();
-        while (segment != 0) {
-            const Offset previous = segment_head(segment).previous;
-            destroy_payload(heap().at(segment));
-            segment = previous;
-        }
-    }
+/// Gives the memory of a batch's plain items and results back, where it is worth a system call: the
+/// block itself stays until no worker looks at it, which may be at the pool's next call.
+inline void release_arrays(Batch& batch) noexcept {
+    constexpr std::uint64_t page = 4096;
+    constexpr std::uint64_t worth_a_call = std::uint64_t{1} << 20;
+    const Offset block = heap().offset_of(&batch);
+    const Offset begin = (block + batch.items + page - 1) / page * page;
+    const Offset end = block + batch.size;
+    if (begin + worth_a_call < end) heap().segment().release_pages(begin, end - begin);
 }
 
 /// Appends the results of a chunk's segments, which are linked from the last to the first.

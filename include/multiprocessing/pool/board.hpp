@@ -61,7 +61,7 @@ struct Batch {
     std::uint64_t chunk_starts;  // 64  where in this block each chunk's place in it is noted
     std::uint64_t items;         // 72  where in this block the plain items are
     std::uint64_t results;       // 80  where the plain results go
-    std::uint64_t unused;        // 88
+    std::uint64_t size;          // 88  of the block, in bytes
 
     [[nodiscard]] Chunk* chunks() noexcept { return reinterpret_cast<Chunk*>(this + 1); }
     template <class T>
@@ -94,17 +94,18 @@ static_assert(sizeof(WorkerSlot) == 64);
 struct alignas(64) PoolBoard {
     enum Phase : std::uint32_t { running, closing, terminated };
 
-    std::atomic<Offset> head;           //   0  first entry that may have chunks left; never none
-    std::byte unused0[56];              //   8
-    FutexWord work;                     //  64  changes with each new entry and each new phase
-    std::atomic<std::uint32_t> parked;  //  68  workers that sleep on it, or few more
-    std::byte unused1[56];              //  72
-    std::atomic<std::uint32_t> phase;   // 128
-    std::uint32_t worker_count;         // 132
-    std::uint32_t max_tasks;            // 136  chunks after which a worker is replaced; 0 never
-    std::uint32_t spins;                // 140  how long an idle worker spins before it sleeps
-    std::atomic<Offset> failure;        // 144  payload: the error of an initializer
-    std::byte unused2[40];              // 152
+    std::atomic<Offset> head;            //   0  first entry that may have chunks left; never none
+    std::byte unused0[56];               //   8
+    FutexWord work;                      //  64  changes with each new entry and each new phase
+    std::atomic<std::uint32_t> parked;   //  68  workers that sleep on it, or few more
+    std::byte unused1[56];               //  72
+    std::atomic<std::uint32_t> phase;    // 128
+    std::uint32_t worker_count;          // 132
+    std::uint32_t max_tasks;             // 136  chunks after which a worker is replaced; 0 never
+    std::uint32_t spins;                 // 140  how long an idle worker spins before it sleeps
+    std::atomic<Offset> failure;         // 144  payload: the error of an initializer
+    std::atomic<std::uint32_t> readied;  // 152  how many workers became ready, over all time
+    std::byte unused2[36];               // 156
 
     [[nodiscard]] WorkerSlot* slots() noexcept { return reinterpret_cast<WorkerSlot*>(this + 1); }
 };

@@ -43,9 +43,6 @@ struct SupervisorOptions {
 class PendingBatch {
   public:
     explicit PendingBatch(BatchOwner batch) : batch_(std::move(batch)) {}
-    PendingBatch(const PendingBatch&) = delete;
-    PendingBatch& operator=(const PendingBatch&) = delete;
-    ~PendingBatch() { discard_results(*batch_); }
 
     Batch& operator*() const noexcept { return *batch_; }
     Batch* operator->() const noexcept { return batch_.get(); }
@@ -66,6 +63,14 @@ class PendingBatch {
             if (deadline.has_passed()) return false;
             sleep(seen, deadline);
         }
+    }
+
+    /// Frees what the caller has taken, or does not want. The batch's block stays until no worker
+    /// looks at it; so does everything when workers may still be running it.
+    void discard() noexcept {
+        if (!is_complete()) return;
+        discard_contents(*batch_);
+        release_arrays(*batch_);
     }
 
     /// Ends the batch with an error for those who wait.
@@ -223,9 +228,7 @@ class Supervisor {
 
     PoolBoard& board() const noexcept { return *board_; }
 
-    [[nodiscard]] bool is_owner() const noexcept {
-        return local_process.fork_depth.load(std::memory_order_relaxed) == owner_depth_;
-    }
+    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     /// A pool that came to a child by fork is not the child's: its lock may be locked for ever
     /// there.
     void check_owner() const {
@@ -331,11 +334,7 @@ class Supervisor {
         if (slot.parked.exchange(0) != 0) board().parked.fetch_sub(1);
         slot.entry.store(0);
         worker.child.reset();
-        if (slot.ready.load() == 0) {
-            note_failed_start(exitcode);
-        } else {
-            failed_starts_ = 0;
-        }
+        if (slot.ready.load() == 0) note_failed_start(exitcode);
     }
 
     /// Settles the chunk that a dead worker had taken, if it had: its item is lost, or tried again.
@@ -418,14 +417,19 @@ class Supervisor {
         for (const auto& pending : pending_) pending->give_up(error);
     }
 
-    /// A worker that ends before it is ready will do so again: the pool is of no use.
+    /// Notes that a worker ended before it was ready. When none becomes ready any more, starting
+    /// others would go on for ever: the pool is of no use.
     void note_failed_start(int exitcode) {
         if (const Offset failure = board().failure.exchange(0)) {
             const PayloadView payload(heap().at(failure));
             InputArchive archive(payload.bytes(), payload.handles());
             break_pool("a process initializer failed: " + archive.read<std::string>());
             destroy_payload(heap().at(failure));
-        } else if (++failed_starts_ > static_cast<int>(2 * options_.workers) + 2) {
+            return;
+        }
+        const std::uint32_t readied = board().readied.load();
+        if (std::exchange(readied_, readied) != readied) failed_starts_ = 0;
+        if (++failed_starts_ > 4 * options_.workers + 8) {
             break_pool("the workers end before they are ready, the last one with exit code " +
                        std::to_string(exitcode));
         }
@@ -533,7 +537,7 @@ class Supervisor {
     const SupervisorOptions options_;
     const StartWorker start_;
     const std::shared_ptr<Target> initializer_;
-    const std::uint32_t owner_depth_ = local_process.fork_depth.load();
+    const std::uint32_t owner_depth_ = fork_depth();
     sigset_t owner_mask_;
     Descriptor wake_{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")};
     PoolBoard* board_ = nullptr;
@@ -547,7 +551,8 @@ class Supervisor {
     std::uint32_t last_ticket_ = 0;
     std::uint64_t last_serial_ = 0;
     std::exception_ptr broken_;
-    int failed_starts_ = 0;
+    std::uint32_t failed_starts_ = 0;  // in a row
+    std::uint32_t readied_ = 0;        // PoolBoard::readied at the last of them
     int starts_failed_ = 0;
     bool missing_workers_ = false;
 

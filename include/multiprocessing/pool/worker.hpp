@@ -39,6 +39,7 @@ class WorkerLoop {
     /// Works until the pool is closed and nothing is left, or the worker has done its share.
     void run() {
         slot_.ready.store(1);
+        board_.readied.fetch_add(1);
         std::uint32_t done = 0;
         while (board_.max_tasks == 0 || done < board_.max_tasks) {
             // Read first: an entry that is added later changes it, and ends the wait below.

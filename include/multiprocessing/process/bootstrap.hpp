@@ -175,11 +175,28 @@ inline void report_exception(const std::string& process_name) noexcept {
     }
 }
 
+/// /dev/null, open for reading: the standard input of children. Opened before the first fork, so
+/// that the forked do not have to; -1 before.
+inline constinit std::atomic<int> null_device{-1};
+
+/// Opens it, unless it is open. @throws std::system_error EMFILE, ENFILE
+inline int open_null_device() {
+    int known = null_device.load(std::memory_order_relaxed);
+    if (known >= 0) return known;
+    Descriptor fresh(retry_on_eintr([] { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }));
+    check(fresh.get(), "open");
+    // Called here once, so that the loader binds it here, and not in every child anew.
+    check(::dup2(fresh.get(), fresh.get()), "dup2");
+    if (!null_device.compare_exchange_strong(known, fresh.get())) return known;
+    return fresh.release();
+}
+
 /// As in Python, a child reads no input: several would steal it from each other.
-inline void disconnect_stdin() noexcept {
-    const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (null) (void)::dup2(null.get(), STDIN_FILENO);
-    ::__fpurge(stdin);  // what the parent had read ahead
+inline void disconnect_stdin() {
+    check(::dup2(open_null_device(), STDIN_FILENO), "dup2");
+    // What the parent had read ahead. The fields of glibc's FILE tell without a call whether there
+    // is any, as there hardly ever is.
+    if (stdin->_IO_read_ptr != stdin->_IO_read_end) ::__fpurge(stdin);
 }
 
 /// Runs `body` as the process that `identity` says, and leaves.

@@ -116,6 +116,9 @@ inline std::string random_key() {
     return key;
 }
 
+/// Whether this thread forks on behalf of the library.
+inline constinit thread_local bool forking_a_child = false;
+
 // Around every fork, the program's own included: no other thread is in the middle of a change of
 // the state, so the child can take over the name. The children are not its own; the old state stays
 // as it is, locked.
@@ -127,7 +130,8 @@ inline void unlock_state_in_parent() noexcept {
 }
 inline void renew_state_in_child() noexcept {
     const ProcessState* const old = process_state.load();
-    if (old != nullptr) process_state.store(new ProcessState(old->identity()));
+    // A child of the library's own becomes what its parent decided instead, see `become`.
+    if (old != nullptr && !forking_a_child) process_state.store(new ProcessState(old->identity()));
 }
 
 /// Returns what this process knows of itself; a process that was not started by this library is the

@@ -73,20 +73,39 @@ class PortableTarget final : public Target {
     Arguments arguments_;
 };
 
+/// `f(given...)` can be called.
+template <class F, class... Given>
+inline constexpr bool arguments_fit = fit_of<F, Given...>(parameter_list_t<F>{}) == Fit::fits;
+
+template <class>
+struct RequirePicklable;
+/// Each for itself: a message about the argument's type says more than one about the tuple.
+template <class... Ts>
+struct RequirePicklable<std::tuple<Ts...>> {
+    static consteval void each() { (require_picklable<Ts>(), ...); }
+};
+
 /// Stores the call `f(args...)`; the arguments are converted to f's parameter types now.
 template <bool inherited, class F, class... Args>
 std::unique_ptr<Target> make_target(F&& f, Args&&... args) {
     using Function = std::decay_t<F>;
-    if constexpr (!inherited) require_portable_callable<Function>();
-    auto arguments = store_arguments<Function>(std::forward<Args>(args)...);
-    using Arguments = decltype(arguments);
-    if constexpr (inherited) {
-        return std::make_unique<InheritedTarget<Function, Arguments>>(std::forward<F>(f),
-                                                                      std::move(arguments));
+    using Arguments = stored_arguments_t<Function, Args...>;
+    // After a requirement that fails nothing else is compiled, lest its errors hide the message.
+    if constexpr (!inherited && !portable_callable<Function>) {
+        require_portable_callable<Function>();
+        return nullptr;
+    } else if constexpr (!arguments_fit<Function, Args...>) {
+        require_arguments_fit<Function, Args...>();
+        return nullptr;
+    } else if constexpr (inherited) {
+        return std::make_unique<InheritedTarget<Function, Arguments>>(
+            std::forward<F>(f), store_arguments<Function>(std::forward<Args>(args)...));
+    } else if constexpr (picklable<Arguments>) {
+        return std::make_unique<PortableTarget<Function, Arguments>>(
+            std::forward<F>(f), store_arguments<Function>(std::forward<Args>(args)...));
     } else {
-        require_picklable<Arguments>();
-        return std::make_unique<PortableTarget<Function, Arguments>>(std::forward<F>(f),
-                                                                     std::move(arguments));
+        RequirePicklable<Arguments>::each();
+        return nullptr;
     }
 }
 
@@ -118,8 +137,9 @@ class TargetRunner<false> {
     virtual ~TargetRunner() = default;
 
     /// Runs the target. Final: the object itself does not exist in a spawned child, so a subclass's
-    /// run() would never be called there. Pass a function instead, or use ForkProcess.
-    virtual void run() final {
+    /// run() would never be called there. Pass a function instead, or use ForkProcess. Compilers
+    /// show the line with the function's name, hence the remark in it.
+    virtual void run() final {  // A spawned child has no copy of the object: pass it a function.
         if (target_) target_->run();
     }
 

@@ -2,8 +2,8 @@
 //
 // The archives that turn values into bytes and back, in memory. They are cereal archives, so a type
 // with cereal functions works unchanged, but every value goes through the library's own dispatch
-// (pickler.hpp), which knows faster ways for most. Mirrors CPython Lib/multiprocessing/reduction.py,
-// ForkingPickler. Floor 2. Start at OutputArchive.
+// (pickler.hpp), which knows faster ways for most. Mirrors CPython
+// Lib/multiprocessing/reduction.py, ForkingPickler. Floor 2. Start at OutputArchive.
 //
 // Both ends run the same program on the same machine: no byte order, no version numbers, no names.
 // SPDX-License-Identifier: MIT
@@ -28,6 +28,12 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/reduction/tracking.hpp"
+
+namespace cereal {
+/// Being derived from a class of this namespace lets argument-dependent lookup find the functions
+/// that cereal has for its own types, for pointers to polymorphic classes among others.
+struct MultiprocessingArchive {};
+}  // namespace cereal
 
 namespace multiprocessing::detail {
 
@@ -76,7 +82,8 @@ struct Growth {
 };
 
 /// Writes values to memory: its own, the caller's while it lasts, or a sink's (see Growth).
-class OutputArchive : public cereal::detail::OutputArchiveBase {
+class OutputArchive : public cereal::detail::OutputArchiveBase,
+                      private cereal::MultiprocessingArchive {
   public:
     using is_loading = std::false_type;
     using is_saving = std::true_type;
@@ -118,7 +125,8 @@ class OutputArchive : public cereal::detail::OutputArchiveBase {
     }
 
     void write(const void* bytes, std::size_t size) {
-        if (static_cast<std::size_t>(end_ - current_) < size) [[unlikely]] grow(size);
+        if (static_cast<std::size_t>(end_ - current_) < size) [[unlikely]]
+            grow(size);
         if (size == 0) return;  // memcpy must not see the null of an empty vector
         std::memcpy(current_, bytes, size);
         current_ += size;
@@ -281,9 +289,10 @@ class OutputArchive : public cereal::detail::OutputArchiveBase {
     LazyTracking tracking_;
 };
 
-/// Reads values from the bytes of an OutputArchive. Bytes that are not such, or not all of them, are
-/// a ProcessError: every length is checked against the bytes that are there before it is used.
-class InputArchive : public cereal::detail::InputArchiveBase {
+/// Reads values from the bytes of an OutputArchive. Bytes that are not such, or not all of them,
+/// are a ProcessError: every length is checked against the bytes that are there before it is used.
+class InputArchive : public cereal::detail::InputArchiveBase,
+                     private cereal::MultiprocessingArchive {
   public:
     using is_loading = std::true_type;
     using is_saving = std::false_type;
@@ -325,7 +334,8 @@ class InputArchive : public cereal::detail::InputArchiveBase {
 
     /// Returns the next `size` bytes, where they lie.
     const std::byte* take(std::size_t size) {
-        if (remaining() < size) [[unlikely]] throw_damaged("it ends too early");
+        if (remaining() < size) [[unlikely]]
+            throw_damaged("it ends too early");
         return std::exchange(current_, current_ + size);
     }
     void read_into(void* bytes, std::size_t size) {
@@ -378,7 +388,7 @@ class InputArchive : public cereal::detail::InputArchiveBase {
     template <class Pointer>
     void register_shared(std::uint32_t id, Pointer pointer, const void* type) {
         get_tracking<Pointer>().received[id & ~cereal::detail::msb_32bit] = {std::move(pointer),
-                                                                               type};
+                                                                             type};
     }
     /// Returns a shared object that came before. @param type the one it was registered with
     template <class Id>
@@ -440,8 +450,7 @@ class InputArchive : public cereal::detail::InputArchiveBase {
     }
     template <class T>
     void process(cereal::DeferredData<T>& data) {
-        get_tracking<T>().deferments.emplace_back(
-            [this, data]() mutable { process(data.value); });
+        get_tracking<T>().deferments.emplace_back([this, data]() mutable { process(data.value); });
     }
 
     const std::byte* current_;

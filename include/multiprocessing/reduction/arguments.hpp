@@ -1,7 +1,7 @@
 // multiprocessing/reduction/arguments.hpp
 //
-// How the arguments of a call are kept until the call is made in another process: converted at once to
-// the types that the function declares, as in a direct call ("A" becomes the std::string that it
+// How the arguments of a call are kept until the call is made in another process: converted at once
+// to the types that the function declares, as in a direct call ("A" becomes the std::string that it
 // takes), and handed over so that T, const T&, T& and T&& parameters all work. Floor 2. Start at
 // store_arguments and invoke_stored.
 // SPDX-License-Identifier: MIT
@@ -25,15 +25,13 @@ inline constexpr bool is_c_string =
 
 /// What an argument is kept as when nothing is known of the parameter.
 template <class Given>
-using given_value_t =
-    std::conditional_t<is_c_string<Given>, std::string, std::decay_t<Given>>;
+using given_value_t = std::conditional_t<is_c_string<Given>, std::string, std::decay_t<Given>>;
 
 /// A kept value of type Value can be given to a parameter of type Parameter.
 template <class Parameter, class Value>
-concept passes_as = std::is_convertible_v<Value, Parameter> ||
-                    std::is_convertible_v<Value&, Parameter> ||
-                    (std::is_same_v<Value, std::string> &&
-                     std::is_same_v<std::decay_t<Parameter>, const char*>);
+concept passes_as =
+    std::is_convertible_v<Value, Parameter> || std::is_convertible_v<Value&, Parameter> ||
+    (std::is_same_v<Value, std::string> && std::is_same_v<std::decay_t<Parameter>, const char*>);
 
 template <class Parameter, class Given>
 consteval auto stored_type() {

@@ -19,8 +19,8 @@ struct WithCallOperator {
 template <class F>
 struct CallOperatorProbe : F, WithCallOperator {};
 
-/// Says whether the class F has an operator(), overloaded or a template or not: naming it in a class
-/// that inherits another one as well is then ambiguous.
+/// Says whether the class F has an operator(), overloaded or a template or not: naming it in a
+/// class that inherits another one as well is then ambiguous.
 template <class F>
 consteval bool has_call_operator() {
     if constexpr (std::is_final_v<F>) {
@@ -44,8 +44,8 @@ consteval bool is_function_like() {
 
 namespace multiprocessing {
 
-/// F can be called in another process: a function, a lambda without captures, a stateless functor, a
-/// functor that is picklable (an aggregate with operator()), a pointer to a member, mp::partial.
+/// F can be called in another process: a function, a lambda without captures, a stateless functor,
+/// a functor that is picklable (an aggregate with operator()), a pointer to a member, mp::partial.
 template <class F>
 concept portable_callable =
     picklable<std::decay_t<F>> && detail::is_function_like<std::decay_t<F>>();
@@ -78,8 +78,8 @@ consteval CallObstacle call_obstacle_of() {
     }
 }
 
-/// The compile error. Its arguments, which compilers show, are the callable and the type inside of it
-/// that cannot travel (void when that cannot be said).
+/// The compile error. Its arguments, which compilers show, are the callable and the type inside of
+/// it that cannot travel (void when that cannot be said).
 template <class F, class Because>
 struct CannotBeCalledElsewhere {
     static constexpr CallObstacle obstacle = call_obstacle_of<F>();

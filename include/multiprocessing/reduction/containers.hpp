@@ -1,7 +1,7 @@
 // multiprocessing/reduction/containers.hpp
 //
-// How the containers of the standard library and of Boost.Container travel, recognised by their shape
-// so that no header of theirs is needed here. Floor 2. Start at Pickler<T, Kind::contiguous>.
+// How the containers of the standard library and of Boost.Container travel, recognised by their
+// shape so that no header of theirs is needed here. Floor 2. Start at Pickler<T, Kind::contiguous>.
 //
 // cereal has functions for them too (<cereal/types/...>): they cost each translation unit most of a
 // second, copy element by element, and allocate what a damaged length tells them to.
@@ -101,7 +101,8 @@ struct Pickler<T, Kind::contiguous> {
         const std::size_t count = read_count<Element>(archive);
         if constexpr (Pickler<Element>::smallest == 0) {
             value.clear();
-            for (std::size_t i = 0; i < count; ++i) value.push_back(detail::load_value<Element>(archive));
+            for (std::size_t i = 0; i < count; ++i)
+                value.push_back(detail::load_value<Element>(archive));
         } else {
             // assign() copies straight into new memory, which resize() would fill with zeros first.
             const std::byte* const bytes = archive.take(count * sizeof(Element));
@@ -128,8 +129,8 @@ void append_element(InputArchive& archive, T& container) {
     }
 }
 
-/// Takes memory for what is expected, but no more than 1 MiB: an element may be bigger in memory than
-/// in a message, and a damaged message may tell many.
+/// Takes memory for what is expected, but no more than 1 MiB: an element may be bigger in memory
+/// than in a message, and a damaged message may tell many.
 template <class T>
 void reserve_elements(T& container, std::size_t count) {
     if constexpr (requires { container.reserve(count); }) {
@@ -197,8 +198,8 @@ struct Pickler<T, Kind::forward_list> {
 
     static void save(OutputArchive& archive, const T& value) {
         archive.nesting().check();
-        write_count<Element>(
-            archive, static_cast<std::size_t>(std::distance(value.begin(), value.end())));
+        write_count<Element>(archive,
+                             static_cast<std::size_t>(std::distance(value.begin(), value.end())));
         for (const Element& element : value) detail::pickle(archive, element);
     }
     static void load(InputArchive& archive, T& value) {
@@ -372,7 +373,7 @@ struct Pickler<T, Kind::array> {
         for (Element& element : value) detail::unpickle(archive, element);
     }
     static T read(InputArchive& archive)
-        requires(!std::is_default_constructible_v<Element>)
+        requires(!std::is_default_constructible_v<Element> || has_own_read<Element>)
     {
         return [&archive]<std::size_t... I>(std::index_sequence<I...>) {
             return T{{(static_cast<void>(I), detail::load_value<Element>(archive))...}};

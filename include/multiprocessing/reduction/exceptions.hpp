@@ -1,8 +1,8 @@
 // multiprocessing/reduction/exceptions.hpp
 //
 // How an exception reaches another process as its own type: the standard ones and the library's
-// (standard_exceptions.hpp), and those that the program names with register_exception. Others arrive as
-// RemoteError. Floor 2. Start at save_exception.
+// (standard_exceptions.hpp), and those that the program names with register_exception. Others
+// arrive as RemoteError. Floor 2. Start at save_exception.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -29,16 +29,16 @@
 namespace multiprocessing::detail {
 
 // Only ever pushed to, without a lock, which a fork could leave locked.
-inline constinit std::atomic<ExceptionWay*> registered_exceptions{nullptr};
+inline constinit std::atomic<const ExceptionWay*> registered_exceptions{nullptr};
 
 /// Returns how exceptions of the type of this mangled name travel, or null.
 inline const ExceptionWay* find_exception(std::string_view name) {
-    for (const ExceptionWay& way : builtin_exceptions()) {
-        if (name == way.name) return &way;
+    for (const ExceptionWay& way : builtin_exceptions) {
+        if (name == way.name()) return &way;
     }
     for (const ExceptionWay* way = registered_exceptions.load(std::memory_order_acquire);
          way != nullptr; way = way->next) {
-        if (name == way->name) return way;
+        if (name == way->name()) return way;
     }
     return nullptr;
 }
@@ -119,8 +119,8 @@ inline std::string describe_exception(const std::exception_ptr& error) {
     }
 }
 
-/// Writes an exception: its texts, which any receiver understands, and what it is made from again by
-/// one that knows the type.
+/// Writes an exception: its texts, which any receiver understands, and what it is made from again
+/// by one that knows the type.
 /// @param process_name,pid where it was thrown
 /// @throws std::bad_alloc only; an exception that cannot be written travels as its texts
 inline void save_exception(OutputArchive& archive, const std::exception_ptr& error,
@@ -137,7 +137,7 @@ inline void save_exception(OutputArchive& archive, const std::exception_ptr& err
         if (way == nullptr) return;
         const std::size_t begin = archive.size();
         try {
-            way->save(archive);
+            if (way->save != nullptr) way->save(archive);
             size = archive.size() - begin + 1;
         } catch (...) {
             // E.g. a system_error of a category that only this process has: the texts must do.
@@ -147,7 +147,8 @@ inline void save_exception(OutputArchive& archive, const std::exception_ptr& err
     }
 }
 
-/// Makes the exception that save_exception wrote, or a RemoteError for one whose type is unknown here.
+/// Makes the exception that save_exception wrote, or a RemoteError for one whose type is unknown
+/// here.
 inline std::exception_ptr load_exception(InputArchive& archive) {
     const auto mangled = load_value<std::string>(archive);
     auto type = load_value<std::string>(archive);
@@ -157,7 +158,9 @@ inline std::exception_ptr load_exception(InputArchive& archive) {
     const auto size = load_value<std::uint64_t>(archive);
     if (size != 0) {
         const ExceptionWay* const way = find_exception(mangled);
-        if (way != nullptr) return way->load(archive);
+        if (way != nullptr) {
+            return way->make != nullptr ? way->make(message) : way->load(archive);
+        }
         archive.take(static_cast<std::size_t>(size - 1));
     }
     return std::make_exception_ptr(
@@ -172,9 +175,9 @@ concept made_from_text =
 
 namespace multiprocessing {
 
-/// Lets exceptions of type E reach other processes as themselves, instead of as RemoteError. E travels
-/// by its cereal functions, or as a struct of fields that can, or else by its what() and a constructor
-/// from a std::string, which must keep that text as it is.
+/// Lets exceptions of type E reach other processes as themselves, instead of as RemoteError. E
+/// travels by its cereal functions, or as a struct of fields that can, or else by its what() and a
+/// constructor from a std::string, which must keep that text as it is.
 ///
 /// Call it once, where every process of the family comes by: at namespace scope,
 ///
@@ -194,10 +197,14 @@ bool register_exception() {
                   "constructor from std::string that what() gives back");
     if (detail::find_exception(typeid(E).name()) != nullptr) return true;
     if constexpr (by_value || detail::made_from_text<E>) {
-        using Way = std::conditional_t<by_value, detail::ValueWay<E>, detail::TextWay<E>>;
         // Leaked on purpose: exceptions travel until the process ends.
-        auto* const way =
-            new detail::ExceptionWay{typeid(E).name(), Way::save, Way::load, nullptr};
+        auto* const way = new detail::ExceptionWay{&typeid(E), nullptr, nullptr};
+        if constexpr (by_value) {
+            way->save = detail::ValueWay<E>::save;
+            way->load = detail::ValueWay<E>::load;
+        } else {
+            way->make = detail::make_from_text<E>;
+        }
         way->next = detail::registered_exceptions.load(std::memory_order_relaxed);
         // release: pairs with the acquire in find_exception.
         while (!detail::registered_exceptions.compare_exchange_weak(way->next, way,

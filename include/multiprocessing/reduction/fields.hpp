@@ -63,21 +63,24 @@ using Repeat = Any;
 template <class T, class Braced, class Bare>
 inline constexpr bool takes_initialisers = false;
 template <class T, std::size_t... Braced, std::size_t... Bare>
-inline constexpr bool takes_initialisers<T, std::index_sequence<Braced...>,
-                                         std::index_sequence<Bare...>> =
-    requires { T{{Repeat<AnyScalar, Braced>{}}..., Repeat<AnyValue<T>, Bare>{}...}; };
+inline constexpr bool
+    takes_initialisers<T, std::index_sequence<Braced...>, std::index_sequence<Bare...>> = requires {
+        T{{Repeat<AnyScalar, Braced>{}}..., Repeat<AnyValue<T>, Bare>{}...};
+    };
 
 /// T{any..., {}, any...}
 template <class T, class Before, class After>
 inline constexpr bool takes_empty_braces = false;
 template <class T, std::size_t... Before, std::size_t... After>
-inline constexpr bool takes_empty_braces<T, std::index_sequence<Before...>,
-                                         std::index_sequence<After...>> =
-    requires { T{Repeat<AnyValue<T>, Before>{}..., {}, Repeat<AnyValue<T>, After>{}...}; };
+inline constexpr bool
+    takes_empty_braces<T, std::index_sequence<Before...>, std::index_sequence<After...>> =
+        requires {
+            T{Repeat<AnyValue<T>, Before>{}..., {}, Repeat<AnyValue<T>, After>{}...};
+        };
 
 template <class T, std::size_t Braced, std::size_t Bare>
-inline constexpr bool takes = takes_initialisers<T, std::make_index_sequence<Braced>,
-                                                 std::make_index_sequence<Bare>>;
+inline constexpr bool takes =
+    takes_initialisers<T, std::make_index_sequence<Braced>, std::make_index_sequence<Bare>>;
 
 /// Returns how many initialisers in braces T takes, up to max_fields + 1.
 template <class T, std::size_t N = 0>
@@ -155,27 +158,29 @@ consteval std::size_t count_bases() {
     }
 }
 
-// A structured binding has no pack before C++26, so there is one case for each number of fields. Beside
-// the fields the visitor gets their declared types, which alone tell a reference from an object.
+// A structured binding has no pack before C++26, so there is one case for each number of fields.
+// Beside the fields the visitor gets their declared types, which alone tell a reference from an
+// object.
 #define MULTIPROCESSING_PARENTHESES ()
-#define MULTIPROCESSING_RESCAN(...)                                                              \
-    MULTIPROCESSING_RESCAN3(MULTIPROCESSING_RESCAN3(MULTIPROCESSING_RESCAN3(                     \
-        MULTIPROCESSING_RESCAN3(__VA_ARGS__))))
-#define MULTIPROCESSING_RESCAN3(...)                                                             \
-    MULTIPROCESSING_RESCAN2(MULTIPROCESSING_RESCAN2(MULTIPROCESSING_RESCAN2(                     \
-        MULTIPROCESSING_RESCAN2(__VA_ARGS__))))
-#define MULTIPROCESSING_RESCAN2(...)                                                             \
-    MULTIPROCESSING_RESCAN1(MULTIPROCESSING_RESCAN1(MULTIPROCESSING_RESCAN1(                     \
-        MULTIPROCESSING_RESCAN1(__VA_ARGS__))))
+#define MULTIPROCESSING_RESCAN(...) \
+    MULTIPROCESSING_RESCAN3(        \
+        MULTIPROCESSING_RESCAN3(MULTIPROCESSING_RESCAN3(MULTIPROCESSING_RESCAN3(__VA_ARGS__))))
+#define MULTIPROCESSING_RESCAN3(...) \
+    MULTIPROCESSING_RESCAN2(         \
+        MULTIPROCESSING_RESCAN2(MULTIPROCESSING_RESCAN2(MULTIPROCESSING_RESCAN2(__VA_ARGS__))))
+#define MULTIPROCESSING_RESCAN2(...) \
+    MULTIPROCESSING_RESCAN1(         \
+        MULTIPROCESSING_RESCAN1(MULTIPROCESSING_RESCAN1(MULTIPROCESSING_RESCAN1(__VA_ARGS__))))
 #define MULTIPROCESSING_RESCAN1(...) __VA_ARGS__
 #define MULTIPROCESSING_TYPES(field, ...) \
-    decltype(field) __VA_OPT__(, MULTIPROCESSING_MORE_TYPES MULTIPROCESSING_PARENTHESES(__VA_ARGS__))
+    decltype(field) __VA_OPT__(           \
+        , MULTIPROCESSING_MORE_TYPES MULTIPROCESSING_PARENTHESES(__VA_ARGS__))
 #define MULTIPROCESSING_MORE_TYPES() MULTIPROCESSING_TYPES
-#define MULTIPROCESSING_CASE(count, ...)                                                         \
-    else if constexpr (Count == count) {                                                         \
-        auto& [__VA_ARGS__] = object;                                                            \
-        return visitor.template operator()<MULTIPROCESSING_RESCAN(                               \
-            MULTIPROCESSING_TYPES(__VA_ARGS__))>(__VA_ARGS__);                                   \
+#define MULTIPROCESSING_CASE(count, ...)                                                     \
+    else if constexpr (Count == count) {                                                     \
+        auto& [__VA_ARGS__] = object;                                                        \
+        return visitor.template                                                              \
+        operator()<MULTIPROCESSING_RESCAN(MULTIPROCESSING_TYPES(__VA_ARGS__))>(__VA_ARGS__); \
     }
 #define MULTIPROCESSING_F8 f1, f2, f3, f4, f5, f6, f7, f8
 #define MULTIPROCESSING_F16 MULTIPROCESSING_F8, f9, f10, f11, f12, f13, f14, f15, f16
@@ -276,7 +281,7 @@ constexpr decltype(auto) take_apart(T& object, Visitor visitor) {
 enum class FieldsProblem { none, not_an_aggregate, too_many, has_base };
 
 /// What there is to know about the fields of T.
-template <class T, bool = std::is_class_v<T> && std::is_aggregate_v<T>>
+template <class T, bool = std::is_class_v<T>&& std::is_aggregate_v<T>>
 struct Fields {
     static constexpr FieldsProblem problem = FieldsProblem::not_an_aggregate;
 };
@@ -284,8 +289,9 @@ struct Fields {
 template <class T>
 struct Fields<T, true> {
     static constexpr std::size_t elements = count_elements<T>();
-    static constexpr std::size_t bases =
-        elements > max_fields ? 0 : count_bases<T, AnyBase<T>, 0, elements>();
+    static constexpr std::size_t bases = elements > max_fields
+                                             ? 0
+                                             : count_bases<T, AnyBase<T>, 0, elements>();
     static constexpr FieldsProblem problem = []() consteval {
         if constexpr (elements > max_fields) {
             return FieldsProblem::too_many;
@@ -306,16 +312,17 @@ concept reflectable = Fields<T>::problem == FieldsProblem::none;
 template <class T, class Visitor>
 constexpr decltype(auto) visit_fields(T& object, Visitor&& visitor) {
     return take_apart<Fields<std::remove_cv_t<T>>::count>(
-        object, [&visitor]<class...>(auto&... fields) -> decltype(auto) {
-            return visitor(fields...);
-        });
+        object,
+        [&visitor]<class...>(auto&... fields) -> decltype(auto) { return visitor(fields...); });
 }
 
 struct ToTypes {
     // const&: it also takes a bit-field.
     template <class... Declared>
-    TypeList<Declared...> operator()(const Declared&...) const;
-    TypeList<> operator()() const;
+    constexpr TypeList<Declared...> operator()(const Declared&...) const {
+        return {};
+    }
+    constexpr TypeList<> operator()() const { return {}; }
 };
 
 /// The declared types of T's fields.

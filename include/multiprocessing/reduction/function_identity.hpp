@@ -4,8 +4,8 @@
 // path) and how far from that image's beginning, which address space randomisation does not change.
 // Floor 2. Start at identify and resolve.
 //
-// Two lambdas may have the same mangled name, and most functions of a program have no dynamic symbol,
-// so names would not do.
+// Two lambdas may have the same mangled name, and most functions of a program have no dynamic
+// symbol, so names would not do.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -63,8 +63,8 @@ Function* resolve_as(const FunctionIdentity& identity) {
     return reinterpret_cast<Function*>(resolve(identity));
 }
 
-/// How a message tells a function: nothing, an offset in the program (which the start method compared
-/// before any message came), or a whole identity.
+/// How a message tells a function: nothing, an offset in the program (which the start method
+/// compared before any message came), or a whole identity.
 enum class FunctionForm : std::uint64_t { null, in_program, elsewhere };
 
 inline void save_function(OutputArchive& archive, const void* address) {
@@ -117,13 +117,12 @@ struct Pickler<T, Kind::function> {
     static void save(OutputArchive& archive, const T& value) {
         save_function(archive, reinterpret_cast<const void*>(value));
     }
-    static void load(InputArchive& archive, T& value) {
-        value = load_function<T>(archive);
-    }
+    static void load(InputArchive& archive, T& value) { value = load_function<T>(archive); }
 };
 
-/// A pointer to a member function, as the Itanium C++ ABI (2.3) has it: an address and an adjustment
-/// of `this`; for a virtual function a place in the vtable, marked in the lowest bit of one of the two.
+/// A pointer to a member function, as the Itanium C++ ABI (2.3) has it: an address and an
+/// adjustment of `this`; for a virtual function a place in the vtable, marked in the lowest bit of
+/// one of the two.
 template <class T>
 struct Pickler<T, Kind::member_function> {
     using Elements = TypeList<>;

@@ -1,7 +1,7 @@
 // multiprocessing/reduction/images.hpp
 //
-// The files whose code this process runs (the program, its shared libraries): which one an address is
-// in, and where one of them lies. Floor 2. Start at image_of. See dl_iterate_phdr(3).
+// The files whose code this process runs (the program, its shared libraries): which one an address
+// is in, and where one of them lies. Floor 2. Start at image_of. See dl_iterate_phdr(3).
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -76,8 +76,7 @@ inline Image describe(const dl_phdr_info& info) {
             if (start < image.begin) image.begin = start;
             if (start + segment.p_memsz > image.end) image.end = start + segment.p_memsz;
         } else if (segment.p_type == PT_NOTE && image.build_id == 0) {
-            image.build_id =
-                hash_build_id(reinterpret_cast<const char*>(start), segment.p_memsz);
+            image.build_id = hash_build_id(reinterpret_cast<const char*>(start), segment.p_memsz);
         }
     }
     if (image.build_id == 0) {  // linked with --build-id=none: the sizes of its parts must do
@@ -170,7 +169,8 @@ const Image* find_known(Predicate matches) {
 /// @throws RuntimeError when it is in none, e.g. is made by a just-in-time compiler
 inline const Image& image_of(std::uintptr_t address) {
     if (main_image().contains(address)) return main_image();
-    if (const Image* known = find_known([address](const Image& i) { return i.contains(address); })) {
+    if (const Image* known =
+            find_known([address](const Image& i) { return i.contains(address); })) {
         return *known;
     }
     Image found{};

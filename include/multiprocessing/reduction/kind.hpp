@@ -1,7 +1,8 @@
 // multiprocessing/reduction/kind.hpp
 //
-// What kind of thing a type is for the archives, which decides how its values travel. Floor 2. Start
-// at Kind. The ways themselves are in values.hpp, containers.hpp, pointers.hpp and cereal_types.hpp.
+// What kind of thing a type is for the archives, which decides how its values travel. Floor 2.
+// Start at Kind. The ways themselves are in pickler.hpp, containers.hpp, pointers.hpp and
+// cereal_types.hpp.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -21,9 +22,9 @@
 
 namespace multiprocessing {
 
-/// Set it to true for a trivially copyable class of yours whose bytes are its value in every process
-/// of the family: no pointer, no reference, nothing that only this process knows. It is needed only
-/// where the library cannot see the fields (private ones, a union, a base class).
+/// Set it to true for a trivially copyable class of yours whose bytes are its value in every
+/// process of the family: no pointer, no reference, nothing that only this process knows. It is
+/// needed only where the library cannot see the fields (private ones, a union, a base class).
 ///
 ///     template <> inline constexpr bool multiprocessing::bitwise_picklable<Color> = true;
 template <class T>
@@ -80,9 +81,8 @@ __extension__ typedef __int128 Int128;
 __extension__ typedef unsigned __int128 UnsignedInt128;
 
 template <class T>
-inline constexpr bool is_number =
-    std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, Int128> ||
-    std::is_same_v<T, UnsignedInt128>;
+inline constexpr bool is_number = std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+                                  std::is_same_v<T, Int128> || std::is_same_v<T, UnsignedInt128>;
 
 template <class T>
 consteval Kind kind_of();
@@ -107,7 +107,8 @@ consteval TypeList<Ts...> arguments_of(const Template<Ts...>*) {
 template <class T>
 using ArgumentsOf = decltype(arguments_of(static_cast<const T*>(nullptr)));
 
-/// A pair or tuple is not "trivially copyable" (its assignment is not), but copying is copying bytes.
+/// A pair or tuple is not "trivially copyable" (its assignment is not), but copying is copying
+/// bytes.
 template <class T>
 inline constexpr bool copies_like_bytes =
     std::is_trivially_copy_constructible_v<T> && std::is_trivially_destructible_v<T>;
@@ -141,8 +142,8 @@ consteval Kind kind_of_pointer(Kind plain) {
 /// The kinds of the standard library's own templates.
 template <class T>
 consteval Kind kind_of_library_class() {
-    if constexpr (!is_library_type<T>() || is_standard<T>("basic_string_view<") || is_standard<T>("span<") ||
-                  is_standard<T>("initializer_list<")) {
+    if constexpr (!is_library_type<T>() || is_standard<T>("basic_string_view<") ||
+                  is_standard<T>("span<") || is_standard<T>("initializer_list<")) {
         return Kind::unsupported;
     } else if constexpr (is_standard<T>("pair<") || is_standard<T>("tuple<")) {
         return copies_like_bytes<T> && all_bitwise(ArgumentsOf<T>{}) ? Kind::bitwise : Kind::tuple;
@@ -174,7 +175,11 @@ consteval Kind kind_of_library_class() {
         return Kind::adaptor;
     } else if constexpr (std::is_trivially_copyable_v<T> && is_bitwise_standard_class<T>()) {
         return Kind::bitwise;
-    } else if constexpr (!requires(T& c) { typename T::value_type; c.clear(); c.begin(); }) {
+    } else if constexpr (!requires(T& c) {
+                             typename T::value_type;
+                             c.clear();
+                             c.begin();
+                         }) {
         return Kind::unsupported;
     } else if constexpr (requires(T& c) { c.before_begin(); }) {
         return Kind::forward_list;
@@ -182,14 +187,24 @@ consteval Kind kind_of_library_class() {
         return Kind::associative;
     } else if constexpr (requires(T& c) { c.flip(); }) {
         return Kind::bool_vector;
-    } else if constexpr (requires(T& c) { c.data(); c.resize(c.size()); }) {
+    } else if constexpr (requires(T& c) {
+                             c.data();
+                             c.resize(c.size());
+                         }) {
         // assign() copies, so a vector of structs with const fields is filled one by one.
         return bitwise<typename T::value_type> && std::is_copy_assignable_v<typename T::value_type>
                    ? Kind::contiguous
                    : Kind::sequence;
-    } else if constexpr (requires(T& c) { c.push_back(*c.begin()); c.back(); }) {
+    } else if constexpr (requires(T& c) {
+                             c.push_back(*c.begin());
+                             c.back();
+                         }) {
         return Kind::sequence;
-    } else if constexpr (requires(T& c) { c.back(); c.size(); c.pop_back(); }) {
+    } else if constexpr (requires(T& c) {
+                             c.back();
+                             c.size();
+                             c.pop_back();
+                         }) {
         return Kind::sequence;  // of a type that can only be moved
     } else {
         return Kind::unsupported;
@@ -198,9 +213,8 @@ consteval Kind kind_of_library_class() {
 
 /// A type that cannot be copied or moved (an atomic, a mutex) is not a value.
 template <class T>
-concept trivial_value =
-    std::is_trivially_copyable_v<T> && (std::is_copy_constructible_v<T> ||
-                                        std::is_move_constructible_v<T>);
+concept trivial_value = std::is_trivially_copyable_v<T> &&
+                        (std::is_copy_constructible_v<T> || std::is_move_constructible_v<T>);
 
 /// Says whether T is a struct whose bytes are its value. It does not look at the fields of one that
 /// cannot be copied as bytes: they may lead back to it (a Tree has a vector<Tree>).

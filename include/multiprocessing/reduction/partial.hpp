@@ -17,20 +17,19 @@
 namespace multiprocessing::detail {
 
 template <class F, class Bound, class... Args>
-inline constexpr bool partial_is_callable =
-    []<std::size_t... I>(std::index_sequence<I...>) {
-        return std::is_invocable_v<F&,
-                                   decltype(pass_kept<parameter_t<std::remove_const_t<F>, I>>(
-                                       std::get<I>(std::declval<Bound&>())))...,
-                                   Args...>;
-    }(std::make_index_sequence<std::tuple_size_v<std::remove_const_t<Bound>>>{});
+inline constexpr bool partial_is_callable = []<std::size_t... I>(std::index_sequence<I...>) {
+    return std::is_invocable_v<F&,
+                               decltype(pass_kept<parameter_t<std::remove_const_t<F>, I>>(
+                                   std::get<I>(std::declval<Bound&>())))...,
+                               Args...>;
+}(std::make_index_sequence<std::tuple_size_v<std::remove_const_t<Bound>>>{});
 
 template <class F, class Bound, class... Args>
 decltype(auto) call_partial(F& function, Bound& bound, Args&&... args) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
-        return std::invoke(
-            function, pass_kept<parameter_t<std::remove_const_t<F>, I>>(std::get<I>(bound))...,
-            std::forward<Args>(args)...);
+        return std::invoke(function,
+                           pass_kept<parameter_t<std::remove_const_t<F>, I>>(std::get<I>(bound))...,
+                           std::forward<Args>(args)...);
     }(std::make_index_sequence<std::tuple_size_v<std::remove_const_t<Bound>>>{});
 }
 
@@ -83,9 +82,7 @@ struct Pickler<Partial<F, Bound...>, Kind::partial> {
     static void save(OutputArchive& archive, const Type& value) {
         archive(value.function_, value.bound_);
     }
-    static void load(InputArchive& archive, Type& value) {
-        archive(value.function_, value.bound_);
-    }
+    static void load(InputArchive& archive, Type& value) { archive(value.function_, value.bound_); }
     static Type read(InputArchive& archive) {
         F function = load_value<F>(archive);
         // As the tuple that was saved: one of plain bytes has them in an order of its own.
@@ -113,8 +110,8 @@ auto partial(F&& function, Args&&... args) {
                   "multiprocessing: an argument of partial cannot be converted to the type of the "
                   "function's parameter");
     return [&]<class... Bound>(detail::TypeList<Bound...>) {
-        return Partial<std::decay_t<F>, Bound...>(
-            std::forward<F>(function), static_cast<Bound>(std::forward<Args>(args))...);
+        return Partial<std::decay_t<F>, Bound...>(std::forward<F>(function),
+                                                  static_cast<Bound>(std::forward<Args>(args))...);
     }(typename Arguments::Types{});
 }
 

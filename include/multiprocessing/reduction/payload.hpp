@@ -1,8 +1,8 @@
 // multiprocessing/reduction/payload.hpp
 //
-// A message in the family's heap: the bytes of an archive and the handles that came with them. Whoever
-// frees a message that nobody read drops its handles without knowing what is in it. Floor 2. Start at
-// make_payload.
+// A message in the family's heap: the bytes of an archive and the handles that came with them.
+// Whoever frees a message that nobody read drops its handles without knowing what is in it.
+// Floor 2. Start at make_payload.
 //
 // The bytes of a payload:
 //      0  u64  size of the content, in bytes
@@ -63,15 +63,16 @@ inline void drop_handles(std::span<const std::uint64_t> handles) noexcept {
     }
 }
 
-/// Writes what is in an archive to a new block of the heap. The archive's handles become the block's.
+/// Writes what is in an archive to a new block of the heap. The archive's handles become the
+/// block's.
 /// @returns the block, to be freed with destroy_payload by whoever is the last to need it
 /// @throws std::bad_alloc when the heap is full
 inline void* make_payload(OutputArchive& archive) {
     const auto content = archive.view();
     std::vector<AnyHandle>& handles = archive.handles();
     const std::size_t table_at = sizeof(PayloadHeader) + padded_to_8(content.size());
-    auto* const block = static_cast<std::byte*>(
-        allocate(table_at + handles.size() * sizeof(std::uint64_t)));
+    auto* const block =
+        static_cast<std::byte*>(allocate(table_at + handles.size() * sizeof(std::uint64_t)));
     const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
     std::memcpy(block, &header, sizeof(header));
     if (!content.empty()) {

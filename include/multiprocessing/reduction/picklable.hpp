@@ -1,7 +1,8 @@
 // multiprocessing/reduction/picklable.hpp
 //
-// The concept of what can travel between processes, and the compile error for what cannot: which type
-// it is, which field or element of it is to blame, and what to do. Floor 2. Start at picklable.
+// The concept of what can travel between processes, and the compile error for what cannot: which
+// type it is, which field or element of it is to blame, and what to do. Floor 2. Start at
+// picklable.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -17,8 +18,8 @@
 
 namespace multiprocessing::detail {
 
-/// The type to blame when T cannot travel, or void. A type that is being looked at already (a Tree in
-/// the vector<Tree> of a Tree) is taken to be able to.
+/// The type to blame when T cannot travel, or void. A type that is being looked at already (a Tree
+/// in the vector<Tree> of a Tree) is taken to be able to.
 template <class T, class... Visiting>
 consteval auto culprit_of();
 
@@ -107,11 +108,12 @@ struct CannotTravel {
                   "an array, with a deleter, or to a polymorphic class (its object may be of a "
                   "derived one) cannot, unless <cereal/types/polymorphic.hpp> is included and the "
                   "classes are registered. The two types are the arguments of CannotTravel");
-    static_assert(obstacle != Obstacle::ambiguous,
-                  "multiprocessing: this type cannot travel between processes, because it has more "
-                  "than one set of cereal functions (one may be inherited): choose with "
-                  "CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES, see cereal/specialize.hpp. The two types are "
-                  "the arguments of CannotTravel");
+    static_assert(
+        obstacle != Obstacle::ambiguous,
+        "multiprocessing: this type cannot travel between processes, because it has more "
+        "than one set of cereal functions (one may be inherited): choose with "
+        "CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES, see cereal/specialize.hpp. The two types are "
+        "the arguments of CannotTravel");
     static_assert(obstacle != Obstacle::fields,
                   "multiprocessing: this type cannot travel between processes, because the fields "
                   "of a struct with more than 64 of them, or with a base class that has fields, "

@@ -34,23 +34,34 @@ struct Pickler;
 template <class T>
 consteval void require_picklable();
 
+template <class T>
+void save_by_cereal(OutputArchive& archive, const T& constant);
+template <class T>
+void load_by_cereal(InputArchive& archive, T& value);
+
 /// Writes a value. Not called save, which cereal would take for a user's function.
 template <class T>
 void pickle(OutputArchive& archive, const T& value) {
-    if constexpr (kind<T> == Kind::unsupported) {
-        require_picklable<T>();
-    } else {
+    if constexpr (kind<T> != Kind::unsupported) {
         Pickler<T>::save(archive, value);
+    } else if constexpr (std::is_class_v<T> &&
+                         cereal::traits::is_output_serializable<T, OutputArchive>::value) {
+        save_by_cereal(archive, value);  // cereal's own wrappers go in one direction only
+    } else {
+        require_picklable<T>();
     }
 }
 
 /// Reads into a value.
 template <class T>
 void unpickle(InputArchive& archive, T& value) {
-    if constexpr (kind<T> == Kind::unsupported) {
-        require_picklable<T>();
-    } else {
+    if constexpr (kind<T> != Kind::unsupported) {
         Pickler<std::remove_cv_t<T>>::load(archive, value);
+    } else if constexpr (std::is_class_v<T> &&
+                         cereal::traits::is_input_serializable<T, InputArchive>::value) {
+        load_by_cereal(archive, value);
+    } else {
+        require_picklable<T>();
     }
 }
 
@@ -59,9 +70,12 @@ concept has_own_read = requires(InputArchive& archive) {
     { Pickler<T>::read(archive) } -> std::same_as<T>;
 };
 
+/// Makes a T, also by a private default constructor where `friend class cereal::access;` allows
+/// that. Whether it does cannot be asked, so the name says in the compiler's error what is missing.
 template <class T>
-concept constructed_by_cereal =
-    std::is_class_v<T> && cereal::traits::is_default_constructible<T>::value;
+std::unique_ptr<T> this_type_needs_a_default_constructor() {
+    return std::unique_ptr<T>(cereal::access::construct<T>());
+}
 
 /// Makes a T from what the archive has.
 template <class T>
@@ -76,11 +90,7 @@ T load_value(InputArchive& archive) {
         unpickle(archive, value);
         return value;
     } else {
-        static_assert(constructed_by_cereal<T>,
-                      "multiprocessing: a value of this type cannot be received, because it has no "
-                      "default constructor: give it one (private with `friend class "
-                      "cereal::access;` will do)");
-        const std::unique_ptr<T> value(cereal::access::construct<T>());
+        const auto value = this_type_needs_a_default_constructor<T>();
         unpickle(archive, *value);
         return std::move(*value);
     }
@@ -160,7 +170,7 @@ struct Pickler<T, Kind::path> {
 };
 
 /// Returns the category of this name.
-/// @throws ProcessError when it is none of the standard library's
+/// @throws ValueError when it is none of those that every process has
 inline const std::error_category& find_category(const std::string& name);
 
 /// An error_code or error_condition: its category has an address only this process knows.
@@ -180,8 +190,7 @@ struct Pickler<T, Kind::error_code> {
     }
 };
 
-/// The categories that are known by address in every process. The one of futures is in <future>,
-/// which is too slow to include; exceptions.hpp makes it findable for who includes that.
+/// Not the one of futures: it is declared in <future>, which is slow to include.
 inline const std::error_category& find_category(const std::string& name) {
     for (const std::error_category* known :
          {&std::generic_category(), &std::system_category(), &std::iostream_category()}) {

@@ -1,7 +1,8 @@
 // multiprocessing/reduction/pointers.hpp
 //
-// How smart pointers travel: with the object they own. Two shared_ptrs to one object in a message are
-// two to one object at the other end, cycles included. Floor 2. Start at Pickler<T, Kind::unique_ptr>.
+// How smart pointers travel: with the object they own. Two shared_ptrs to one object in a message
+// are two to one object at the other end, cycles included. Floor 2. Start at Pickler<T,
+// Kind::unique_ptr>.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -62,8 +63,8 @@ std::unique_ptr<T> read_owned(InputArchive& archive) {
         auto object = std::make_unique<T>();
         unpickle(archive, *object);
         return object;
-    } else if constexpr (constructed_by_cereal<T> && !has_own_read<T>) {
-        std::unique_ptr<T> object(cereal::access::construct<T>());
+    } else if constexpr (!has_own_read<T>) {
+        auto object = this_type_needs_a_default_constructor<T>();
         unpickle(archive, *object);
         return object;
     } else {

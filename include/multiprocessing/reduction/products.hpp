@@ -1,7 +1,7 @@
 // multiprocessing/reduction/products.hpp
 //
-// How types made of a few others travel: aggregates, pair, tuple, optional, variant, expected. Floor 2.
-// Start at Pickler<T, Kind::aggregate>.
+// How types made of a few others travel: aggregates, pair, tuple, optional, variant, expected.
+// Floor 2. Start at Pickler<T, Kind::aggregate>.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -33,6 +33,12 @@ consteval bool has_array(TypeList<Ts...>) {
     return (std::is_array_v<Ts> || ...);
 }
 
+/// Says whether one of the types cannot be read into, only made.
+template <class... Ts>
+consteval bool any_must_be_made(TypeList<Ts...>) {
+    return (has_own_read<std::remove_cv_t<Ts>> || ...);
+}
+
 /// A struct: its fields, in order.
 template <class T>
 struct Pickler<T, Kind::aggregate> {
@@ -40,8 +46,8 @@ struct Pickler<T, Kind::aggregate> {
     static constexpr std::size_t smallest = smallest_sum(Elements{});
     /// T can be made as T{fields...}, which needs no default constructor.
     static constexpr bool from_fields = Fields<T>::bases == 0 && !has_array(Elements{});
-    static constexpr bool must_be_made =
-        has_const(Elements{}) || !std::is_default_constructible_v<T>;
+    static constexpr bool must_be_made = has_const(Elements{}) || any_must_be_made(Elements{}) ||
+                                         !std::is_default_constructible_v<T>;
 
     static void save(OutputArchive& archive, const T& value) {
         visit_fields(value, [&archive](const auto&... fields) { archive(fields...); });
@@ -51,8 +57,8 @@ struct Pickler<T, Kind::aggregate> {
             visit_fields(value, [&archive](auto&... fields) { archive(fields...); });
         } else {
             static_assert(std::is_nothrow_move_constructible_v<T>,
-                          "multiprocessing: a struct with const fields is received by moving it "
-                          "into place, and the move constructor of this one may throw");
+                          "multiprocessing: a struct with const fields cannot be read into, unless "
+                          "its move constructor is noexcept: make a new one with read<T>()");
             T made = read(archive);  // a const field cannot be read into, only made
             std::destroy_at(&value);
             std::construct_at(&value, std::move(made));
@@ -71,7 +77,8 @@ struct Pickler<T, Kind::aggregate> {
   private:
     template <class... Ts>
     static T make(InputArchive& archive, TypeList<Ts...>) {
-        return T{detail::load_value<std::remove_cv_t<Ts>>(archive)...};  // braces: from left to right
+        return T{
+            detail::load_value<std::remove_cv_t<Ts>>(archive)...};  // braces: from left to right
     }
 };
 
@@ -88,7 +95,8 @@ struct Pickler<T, Kind::tuple> {
         visit(value, [&archive](auto&... elements) { archive(elements...); });
     }
     static T read(InputArchive& archive)
-        requires(!std::is_default_constructible_v<T>)
+        requires(!std::is_default_constructible_v<T> || has_const(Elements{}) ||
+                 any_must_be_made(Elements{}))
     {
         return make(archive, Elements{});
     }
@@ -185,8 +193,8 @@ template <class T>
 struct Pickler<T, Kind::expected> {
     using Value = typename T::value_type;
     using Error = typename T::error_type;
-    using Elements = std::conditional_t<std::is_void_v<Value>, TypeList<Error>,
-                                        TypeList<Value, Error>>;
+    using Elements =
+        std::conditional_t<std::is_void_v<Value>, TypeList<Error>, TypeList<Value, Error>>;
     static constexpr std::size_t smallest = 1;
 
     static void save(OutputArchive& archive, const T& value) {

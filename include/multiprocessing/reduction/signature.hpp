@@ -26,14 +26,14 @@ template <class>
 struct Signature {};
 
 // A member function may be const, volatile, & or && and noexcept: none changes its parameters.
-#define MULTIPROCESSING_SIGNATURE(qualifiers)                              \
-    template <class R, class... Args>                                      \
-    struct Signature<R(Args...) qualifiers> {                              \
-        using Parameters = TypeList<Args...>;                              \
-    };                                                                     \
-    template <class R, class... Args>                                      \
-    struct Signature<R(Args...) qualifiers noexcept> {                     \
-        using Parameters = TypeList<Args...>;                              \
+#define MULTIPROCESSING_SIGNATURE(qualifiers)          \
+    template <class R, class... Args>                  \
+    struct Signature<R(Args...) qualifiers> {          \
+        using Parameters = TypeList<Args...>;          \
+    };                                                 \
+    template <class R, class... Args>                  \
+    struct Signature<R(Args...) qualifiers noexcept> { \
+        using Parameters = TypeList<Args...>;          \
     };
 MULTIPROCESSING_SIGNATURE()
 MULTIPROCESSING_SIGNATURE(const)
@@ -88,6 +88,11 @@ struct PartialParts<Partial<F, Bound...>> {
     using Function = F;
 };
 
+template <class F, class Object, class... Args>
+consteval bool is_member_callable(TypeList<Args...>) {
+    return std::is_invocable_v<F, Object, Args...>;
+}
+
 template <class F>
 consteval auto parameters_of() {
     if constexpr (requires { typename Signature<F>::Parameters; }) {
@@ -99,8 +104,14 @@ consteval auto parameters_of() {
     } else if constexpr (std::is_member_function_pointer_v<F>) {
         // The object comes first, as in std::invoke.
         using Class = typename MemberPointer<F>::Owner;
-        using Object = std::conditional_t<std::is_invocable_v<F, const Class&>, const Class&, Class&>;
-        return prepend<Object>(parameters_of<typename MemberPointer<F>::Function>());
+        using Rest = typename Signature<typename MemberPointer<F>::Function>::Parameters;
+        if constexpr (is_member_callable<F, const Class&>(Rest{})) {
+            return prepend<const Class&>(Rest{});
+        } else if constexpr (is_member_callable<F, Class&>(Rest{})) {
+            return prepend<Class&>(Rest{});
+        } else {
+            return prepend<Class&&>(Rest{});
+        }
     } else if constexpr (PartialParts<F>::is_partial) {
         return drop<PartialParts<F>::bound>(
             parameters_of<std::decay_t<typename PartialParts<F>::Function>>());

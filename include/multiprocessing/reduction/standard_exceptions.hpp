@@ -1,7 +1,7 @@
 // multiprocessing/reduction/standard_exceptions.hpp
 //
-// How each exception of the standard library and of errors.hpp travels: what of it is written, and how
-// an equal one is made from that. Floor 2. Start at the table, builtin_exceptions.
+// How each exception of the standard library and of errors.hpp travels: what of it is written, and
+// how an equal one is made from that. Floor 2. Start at the table, builtin_exceptions.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -32,14 +32,20 @@
 
 namespace multiprocessing::detail {
 
-/// How the exceptions of one type travel.
+/// How the exceptions of one type travel: either as their text, from which `make` makes an equal
+/// one, or by functions of their own.
 struct ExceptionWay {
+    const std::type_info* type;  // or null, and
+    const char* mangled;         // its mangled name, where the type itself is not to be had
+    std::exception_ptr (*make)(const std::string& text);
+    void (*save)(OutputArchive&) = nullptr;  // writes the exception that is being handled
+    std::exception_ptr (*load)(InputArchive&) = nullptr;
+    const ExceptionWay* next = nullptr;  // in the list of registered_exceptions
+
     /// The type's mangled name, which is the same in every process of the program.
-    const char* name;
-    /// Writes the exception that is being handled.
-    void (*save)(OutputArchive&);
-    std::exception_ptr (*load)(InputArchive&);
-    ExceptionWay* next = nullptr;  // in the list of registered_exceptions
+    [[nodiscard]] const char* name() const noexcept {
+        return type != nullptr ? type->name() : mangled;
+    }
 };
 
 /// Calls `function` with the exception that is being handled, which is an E.
@@ -52,23 +58,16 @@ void with_current_exception(Function function) {
     }
 }
 
-/// An exception that is its text: it is made from a string and gives it back.
+/// Makes an exception that is its text.
 template <class E>
-struct TextWay {
-    static void save(OutputArchive& archive) {
-        with_current_exception<E>([&](const E& error) { archive(std::string(error.what())); });
-    }
-    static std::exception_ptr load(InputArchive& archive) {
-        return std::make_exception_ptr(E(load_value<std::string>(archive)));
-    }
-};
-
-/// An exception that holds nothing.
+std::exception_ptr make_from_text(const std::string& text) {
+    return std::make_exception_ptr(E(text));
+}
+/// Makes an exception that holds nothing.
 template <class E>
-struct EmptyWay {
-    static void save(OutputArchive&) {}
-    static std::exception_ptr load(InputArchive&) { return std::make_exception_ptr(E()); }
-};
+std::exception_ptr make_empty(const std::string&) {
+    return std::make_exception_ptr(E());
+}
 
 /// An exception that is picklable as a whole.
 template <class E>
@@ -81,8 +80,8 @@ struct ValueWay {
     }
 };
 
-/// The constructors of system_error and its children add ": " and the code's text to their argument;
-/// this takes it away again.
+/// The constructors of system_error and its children add ": " and the code's text to their
+/// argument; this takes it away again.
 inline std::string without_code_text(std::string text, const std::error_code& code) {
     const std::string added = code.message();
     if (text == added) return {};
@@ -130,9 +129,9 @@ struct FilesystemErrorWay {
 };
 
 #if defined(__GLIBCXX__)
-// <regex> and <future> would cost every user's translation unit most of a second, so their exceptions
-// are made by the functions with which the library throws them. This one is declared in <regex> only;
-// its parameter, an enum, is passed as an unsigned int.
+// <regex> and <future> would cost every user's translation unit most of a second, so their
+// exceptions are made by the functions with which the library throws them. This one is declared in
+// <regex> only; its parameter, an enum, is passed as an unsigned int.
 [[noreturn]] void throw_regex_error(unsigned code) __asm__(
     "_ZSt19__throw_regex_errorNSt15regex_constants10error_typeE");
 #endif
@@ -193,9 +192,7 @@ struct FutureErrorWay {
             archive(code);
         });
     }
-    static std::exception_ptr load(InputArchive& archive) {
-        return make(load_value<int>(archive));
-    }
+    static std::exception_ptr load(InputArchive& archive) { return make(load_value<int>(archive)); }
 #else
     static void save(OutputArchive& archive) {
         with_current_exception<std::future_error>(
@@ -229,8 +226,7 @@ struct RemoteErrorWay {
         auto message = load_value<std::string>(archive);
         auto process = load_value<std::string>(archive);
         return std::make_exception_ptr(RemoteError(std::move(type), std::move(message),
-                                                   std::move(process),
-                                                   load_value<pid_t>(archive)));
+                                                   std::move(process), load_value<pid_t>(archive)));
     }
 };
 
@@ -248,72 +244,72 @@ struct WorkerLostWay {
 };
 
 template <class E, class Way>
-ExceptionWay way() {
-    return {typeid(E).name(), Way::save, Way::load};
+constexpr ExceptionWay way() {
+    return {&typeid(E), nullptr, nullptr, Way::save, Way::load};
+}
+template <class Way>
+constexpr ExceptionWay way(const char* mangled) {
+    return {nullptr, mangled, nullptr, Way::save, Way::load};
 }
 template <class E>
-ExceptionWay text() {
-    return way<E, TextWay<E>>();
+constexpr ExceptionWay text() {
+    return {&typeid(E), nullptr, make_from_text<E>};
 }
 template <class E>
-ExceptionWay empty() {
-    return way<E, EmptyWay<E>>();
+constexpr ExceptionWay empty() {
+    return {&typeid(E), nullptr, make_empty<E>};
 }
 
 /// The exceptions that every process knows.
-inline const auto& builtin_exceptions() {
-    static const ExceptionWay ways[] = {
-        text<std::runtime_error>(),
-        text<std::logic_error>(),
-        text<std::invalid_argument>(),
-        text<std::out_of_range>(),
-        text<std::domain_error>(),
-        text<std::length_error>(),
-        text<std::range_error>(),
-        text<std::overflow_error>(),
-        text<std::underflow_error>(),
-        way<std::system_error, SystemErrorWay<std::system_error>>(),
-        way<std::ios_base::failure, SystemErrorWay<std::ios_base::failure>>(),
-        // What libstdc++'s streams throw, a class of its own that derives from the above.
-        {"St13__ios_failure", SystemErrorWay<std::ios_base::failure>::save,
-         SystemErrorWay<std::ios_base::failure>::load},
-        way<std::filesystem::filesystem_error, FilesystemErrorWay>(),
-        {"St11regex_error", RegexErrorWay::save, RegexErrorWay::load},
-        {"St12future_error", FutureErrorWay::save, FutureErrorWay::load},
-        empty<std::exception>(),
-        empty<std::bad_alloc>(),
-        empty<std::bad_array_new_length>(),
-        empty<std::bad_cast>(),
-        empty<std::bad_typeid>(),
-        empty<std::bad_exception>(),
-        empty<std::bad_function_call>(),
-        empty<std::bad_weak_ptr>(),
-        empty<std::bad_variant_access>(),
-        empty<std::bad_optional_access>(),
-        empty<std::bad_any_cast>(),
-        text<cereal::Exception>(),
-        text<ProcessError>(),
-        text<AuthenticationError>(),
-        text<TimeoutError>(),
-        text<AbandonedError>(),
-        text<BrokenProcessPool>(),
-        text<EOFError>(),
-        text<Empty>(),
-        text<Full>(),
-        text<ShutDown>(),
-        text<BrokenBarrierError>(),
-        text<RuntimeError>(),
-        text<CancelledError>(),
-        text<KeyError>(),
-        text<IndexError>(),
-        text<ValueError>(),
-        text<TypeError>(),
-        text<AssertionError>(),
-        way<BufferTooShort, BufferTooShortWay>(),
-        way<RemoteError, RemoteErrorWay>(),
-        way<WorkerLost, WorkerLostWay>(),
-    };
-    return ways;
-}
+inline constinit const ExceptionWay builtin_exceptions[] = {
+    text<std::runtime_error>(),
+    text<std::logic_error>(),
+    text<std::invalid_argument>(),
+    text<std::out_of_range>(),
+    text<std::domain_error>(),
+    text<std::length_error>(),
+    text<std::range_error>(),
+    text<std::overflow_error>(),
+    text<std::underflow_error>(),
+    way<std::system_error, SystemErrorWay<std::system_error>>(),
+    way<std::ios_base::failure, SystemErrorWay<std::ios_base::failure>>(),
+    // What libstdc++'s streams throw, a class of its own that derives from the above.
+    way<SystemErrorWay<std::ios_base::failure>>("St13__ios_failure"),
+    way<std::filesystem::filesystem_error, FilesystemErrorWay>(),
+    way<RegexErrorWay>("St11regex_error"),
+    way<FutureErrorWay>("St12future_error"),
+    empty<std::exception>(),
+    empty<std::bad_alloc>(),
+    empty<std::bad_array_new_length>(),
+    empty<std::bad_cast>(),
+    empty<std::bad_typeid>(),
+    empty<std::bad_exception>(),
+    empty<std::bad_function_call>(),
+    empty<std::bad_weak_ptr>(),
+    empty<std::bad_variant_access>(),
+    empty<std::bad_optional_access>(),
+    empty<std::bad_any_cast>(),
+    text<cereal::Exception>(),
+    text<ProcessError>(),
+    text<AuthenticationError>(),
+    text<TimeoutError>(),
+    text<AbandonedError>(),
+    text<BrokenProcessPool>(),
+    text<EOFError>(),
+    text<Empty>(),
+    text<Full>(),
+    text<ShutDown>(),
+    text<BrokenBarrierError>(),
+    text<RuntimeError>(),
+    text<CancelledError>(),
+    text<KeyError>(),
+    text<IndexError>(),
+    text<ValueError>(),
+    text<TypeError>(),
+    text<AssertionError>(),
+    way<BufferTooShort, BufferTooShortWay>(),
+    way<RemoteError, RemoteErrorWay>(),
+    way<WorkerLost, WorkerLostWay>(),
+};
 
 }  // namespace multiprocessing::detail

@@ -30,8 +30,8 @@ struct ObjectKey {
     };
 };
 
-/// The tables of an archive; a template only so that no translation unit compiles their code unless a
-/// message of its own needs them (a quarter of a second).
+/// The tables of an archive; a template only so that no translation unit compiles their code unless
+/// a message of its own needs them (a quarter of a second).
 template <class Unused>
 struct Tracking {
     using Shared = std::pair<std::uint32_t, std::shared_ptr<const void>>;

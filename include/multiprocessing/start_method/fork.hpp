@@ -27,17 +27,21 @@ struct fork {
     static std::shared_ptr<detail::Child> start(detail::ProcessIdentity identity, Body&& body,
                                                 const detail::Target* = nullptr) {
         detail::Family& family = detail::heap().family();
-        detail::lifeline();  // made before the fork, so that the child inherits it
+        // Made before the fork, so that the child inherits them.
+        detail::lifeline();
+        detail::open_null_device();
         // What is buffered now would otherwise be written twice.
         detail::flush_standard_streams();
         const std::uint32_t epoch = family.begin_fork();
         identity.id = family.reserve(identity.parent_id, identity.name, epoch);
+        detail::forking_a_child = true;
         const pid_t pid = ::fork();
+        const int error = errno;
+        detail::forking_a_child = false;
         if (pid == 0) {
             detail::run_child(std::move(identity), detail::take_inherited_lifeline(),
                               std::forward<Body>(body));
         }
-        const int error = errno;
         family.end_fork();
         if (pid < 0) {
             family.release(identity.id);

@@ -160,10 +160,14 @@ struct spawn {
     static std::shared_ptr<void> make_message(const detail::ProcessIdentity& identity,
                                               const detail::Target* target) {
         detail::OutputArchive archive;
+        archive(detail::main_image().build_id);
         detail::save_identity(archive, identity);
         archive(target != nullptr);
         if (target != nullptr) target->save(archive);
-        return {detail::make_payload(archive), detail::destroy_payload};
+        // A child that is forked meanwhile gets a copy of the pointer, but not of the message.
+        return {detail::make_payload(archive), [depth = detail::fork_depth()](void* payload) {
+                    if (depth == detail::fork_depth()) detail::destroy_payload(payload);
+                }};
     }
 };
 
@@ -180,6 +184,10 @@ namespace detail {
         install_heap(Heap::open(Segment::map(Descriptor(segment_descriptor))));
         const PayloadView payload(heap().at(message));
         InputArchive archive(payload.bytes(), payload.handles());
+        // The offsets of functions, and all that follows, are another program's otherwise.
+        if (archive.read<std::uint64_t>() != main_image().build_id) {
+            throw RuntimeError("the program that was started is not the one that started it");
+        }
         ProcessIdentity identity = load_identity(archive);
         run_child(std::move(identity), Descriptor(lifeline_descriptor), [&] {
             if (archive.read<bool>()) run_received_target(archive);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: this type cannot travel between processes, because a raw pointer
+// EXPECT: CannotTravel<Image, unsigned char ?\*>
+#include <multiprocessing/pool.hpp>
+
+struct Image {
+    int width;
+    unsigned char* pixels;
+};
+int brightness(const Image& image) { return image.width; }
+
+int main() {
+    multiprocessing::Pool pool(1);
+    (void)pool.apply(brightness, Image{});
+}

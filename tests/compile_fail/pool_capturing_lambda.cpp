@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// EXPECT: a lambda with captures cannot be called in another process
+// EXPECT: bind them with mp::partial
+// EXPECT: (CannotBeCalledElsewhere<.*lambda|lambda at)
+#include <multiprocessing/pool.hpp>
+
+int main() {
+    multiprocessing::Pool pool(1);
+    const int offset = static_cast<int>(::getpid());
+    (void)pool.map([offset](int x) { return x + offset; }, {1, 2, 3});
+}
