@@ -16,8 +16,10 @@
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/reduction.hpp"
+#include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
+#include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/timeout.hpp"
 
 /// Process parallelism for C++ with the interface of Python's `multiprocessing`.

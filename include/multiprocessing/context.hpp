@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -13,8 +14,10 @@
 
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
+#include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
+#include "multiprocessing/synchronize.hpp"
 
 namespace multiprocessing {
 namespace detail {
@@ -57,6 +60,51 @@ class Context {
     template <class... Args>
     [[nodiscard]] auto Pool(const PoolOptions& options, Args&&... args) const {
         return BasicPool<StartMethod>(options, std::forward<Args>(args)...);
+    }
+
+    // What processes share is the same under every start method: these are the constructors.
+    [[nodiscard]] static auto Lock() { return multiprocessing::Lock(); }
+    [[nodiscard]] static auto RLock() { return multiprocessing::RLock(); }
+    [[nodiscard]] static auto Semaphore(int value = 1) { return multiprocessing::Semaphore(value); }
+    [[nodiscard]] static auto BoundedSemaphore(int value = 1) {
+        return multiprocessing::BoundedSemaphore(value);
+    }
+    [[nodiscard]] static auto Condition() { return multiprocessing::Condition(); }
+    [[nodiscard]] static auto Condition(const BasicLock& lock) {
+        return multiprocessing::Condition(lock);
+    }
+    [[nodiscard]] static auto Event() { return multiprocessing::Event(); }
+    template <class F = std::nullptr_t>
+    [[nodiscard]] static auto Barrier(int parties, F action = {}, Timeout timeout = std::nullopt) {
+        return multiprocessing::Barrier(parties, std::move(action), timeout);
+    }
+    template <class T>
+    [[nodiscard]] static auto Value(const T& initial = T{}) {
+        return multiprocessing::Value<T>(initial);
+    }
+    template <class T>
+    [[nodiscard]] static auto Value(const T& initial, const BasicLock& lock) {
+        return multiprocessing::Value<T>(initial, lock);
+    }
+    template <class T>
+    [[nodiscard]] static auto RawValue(const T& initial = T{}) {
+        return multiprocessing::RawValue<T>(initial);
+    }
+    template <class T, class... Args>
+    [[nodiscard]] static auto Array(Args&&... args) {
+        return multiprocessing::Array<T>(std::forward<Args>(args)...);
+    }
+    template <class T, class... Args>
+    [[nodiscard]] static auto Array(std::initializer_list<T> items, const Args&... lock) {
+        return multiprocessing::Array<T>(items, lock...);
+    }
+    template <class T, class Items>
+    [[nodiscard]] static auto RawArray(Items&& items) {
+        return multiprocessing::RawArray<T>(std::forward<Items>(items));
+    }
+    template <class T>
+    [[nodiscard]] static auto RawArray(std::initializer_list<T> items) {
+        return multiprocessing::RawArray<T>(items);
     }
 
     [[nodiscard]] static constexpr std::string_view get_start_method() noexcept {

@@ -1,0 +1,184 @@
+// multiprocessing/sharedctypes/access.hpp
+//
+// What v.value and a[i] are: they read and write the shared object under its lock, every operator
+// one step that no other process can come between. Floor 4. Start at LockedAccess.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <compare>
+#include <concepts>
+#include <ostream>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/sharedctypes/guard.hpp"
+
+namespace multiprocessing::detail {
+
+/// The operators of a proxy. Derived has `lock()` and `object()`, a T&.
+///
+/// The compound assignments return the new value, as std::atomic does, and not a reference, whose
+/// use would be a second access.
+template <class Derived, class T>
+class LockedAccess {
+  public:
+    operator T() const { return load(); }
+
+    /// Returns the value, read under the lock. @throws AbandonedError as acquire
+    [[nodiscard]] T load() const {
+        const LockHolder holder(derived().lock());
+        return derived().object();
+    }
+    /// Writes the value under the lock. @throws AbandonedError as acquire
+    void store(const T& value) const {
+        const LockHolder holder(derived().lock());
+        derived().object() = value;
+    }
+
+    /// Changes the value under the lock. @returns what it is then
+    template <class Change>
+    T change(Change change) const {
+        const LockHolder holder(derived().lock());
+        T& object = derived().object();
+        change(object);
+        return object;
+    }
+
+    // One cast for all: a short plus a short is an int, and wraps on its way back as it does in C.
+    template <class U>
+    T operator+=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a + other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a + other); });
+    }
+    template <class U>
+    T operator-=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a - other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a - other); });
+    }
+    template <class U>
+    T operator*=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a * other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a * other); });
+    }
+    template <class U>
+    T operator/=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a / other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a / other); });
+    }
+    template <class U>
+    T operator%=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a % other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a % other); });
+    }
+    template <class U>
+    T operator&=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a & other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a & other); });
+    }
+    template <class U>
+    T operator|=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a | other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a | other); });
+    }
+    template <class U>
+    T operator^=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a ^ other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a ^ other); });
+    }
+    template <class U>
+    T operator<<=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a << other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a << other); });
+    }
+    template <class U>
+    T operator>>=(const U& other) const
+        requires requires(const T& a) { static_cast<T>(a >> other); }
+    {
+        return change([&](T& a) { a = static_cast<T>(a >> other); });
+    }
+
+    T operator++() const
+        requires requires(T& a) { ++a; }
+    {
+        return change([](T& a) { ++a; });
+    }
+    T operator--() const
+        requires requires(T& a) { --a; }
+    {
+        return change([](T& a) { --a; });
+    }
+    T operator++(int) const
+        requires requires(T& a) { ++a; }
+    {
+        const LockHolder holder(derived().lock());
+        return derived().object()++;
+    }
+    T operator--(int) const
+        requires requires(T& a) { --a; }
+    {
+        const LockHolder holder(derived().lock());
+        return derived().object()--;
+    }
+
+    // Numbers are compared by the built-in operators, after the conversion. A class's own may be
+    // found through its own type only.
+    friend bool operator==(const Derived& a, const T& b)
+        requires std::is_class_v<T> && std::equality_comparable<T>
+    {
+        return a.load() == b;
+    }
+    friend bool operator==(const Derived& a, const Derived& b)
+        requires std::is_class_v<T> && std::equality_comparable<T>
+    {
+        return a.load() == b.load();
+    }
+    friend auto operator<=>(const Derived& a, const T& b)
+        requires std::is_class_v<T> && std::three_way_comparable<T>
+    {
+        return a.load() <=> b;
+    }
+
+    template <class Char, class Traits>
+    friend std::basic_ostream<Char, Traits>& operator<<(std::basic_ostream<Char, Traits>& stream,
+                                                        const Derived& access)
+        requires requires(const T& value) { stream << value; }
+    {
+        return stream << access.load();
+    }
+
+  protected:
+    LockedAccess() = default;
+    LockedAccess(const LockedAccess&) = default;
+    LockedAccess& operator=(const LockedAccess&) = default;
+    ~LockedAccess() = default;
+
+  private:
+    [[nodiscard]] const Derived& derived() const noexcept {
+        return static_cast<const Derived&>(*this);
+    }
+};
+
+/// Gives access to the fields of a shared struct, with its lock held until the end of the
+/// expression.
+template <class T>
+class LockedPointer {
+  public:
+    LockedPointer(const BasicLock& lock, T* object) : holder_(lock), object_(object) {}
+    T* operator->() const noexcept { return object_; }
+    T& operator*() const noexcept { return *object_; }
+
+  private:
+    LockHolder holder_;
+    T* object_;
+};
+
+}  // namespace multiprocessing::detail

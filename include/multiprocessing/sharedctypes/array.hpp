@@ -1,0 +1,266 @@
+// multiprocessing/sharedctypes/array.hpp
+//
+// Array: objects in a row in shared memory, with a lock; RawArray: without one. Mirrors CPython
+// Lib/multiprocessing/sharedctypes.py, Array and RawArray. Floor 4. Start at Array.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/sharedctypes/element.hpp"
+#include "multiprocessing/sharedctypes/guard.hpp"
+#include "multiprocessing/synchronize/lock.hpp"
+
+namespace multiprocessing {
+namespace detail {
+
+/// Returns the place that a Python index means: a negative one counts from the end.
+/// @throws IndexError when it is outside
+inline std::size_t checked_index(std::ptrdiff_t index, std::size_t size) {
+    const auto count = static_cast<std::ptrdiff_t>(size);
+    const std::ptrdiff_t place = index < 0 ? index + count : index;
+    if (place < 0 || place >= count) throw IndexError("invalid index");
+    return static_cast<std::size_t>(place);
+}
+
+/// Returns the place that a bound of a Python slice means.
+inline std::size_t clipped_bound(std::ptrdiff_t bound, std::size_t size) noexcept {
+    const auto count = static_cast<std::ptrdiff_t>(size);
+    return static_cast<std::size_t>(
+        std::clamp(bound < 0 ? bound + count : bound, std::ptrdiff_t{0}, count));
+}
+
+/// Returns the part of `all` that a Python slice means.
+template <class T>
+std::span<T> sliced(std::span<T> all, std::ptrdiff_t start, std::ptrdiff_t stop) noexcept {
+    const std::size_t first = clipped_bound(start, all.size());
+    return all.subspan(first, std::max(first, clipped_bound(stop, all.size())) - first);
+}
+
+/// Whether a range's elements can be those of an array of T. A string literal is none: its size
+/// counts the zero at its end.
+template <class R, class T>
+concept elements_for =
+    std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, T> &&
+    !std::is_array_v<std::remove_cvref_t<R>>;
+
+}  // namespace detail
+
+/// Objects of a trivially copyable type in a row in shared memory, with a lock; a handle.
+///
+///     mp::Array<int> a({0, 0, 0});   a[0] = a[1] + 1;   a[2] += 1;
+///     std::scoped_lock guard(a.get_lock());  for (int& x : a.get_obj()) ++x;
+///
+/// Each access to an element takes the lock; get_obj gives all of them without. Elements and
+/// iterators must not outlive the Array object that gave them. Pages of memory are taken as they
+/// are touched, and given back with the last handle.
+/// @par Source CPython Lib/multiprocessing/sharedctypes.py, Array, SynchronizedArray
+template <class T>
+class Array {
+  public:
+    using value_type = T;
+    using reference = detail::ElementAccess<T>;
+    using iterator = detail::ElementIterator<T>;
+    using const_iterator = iterator;
+
+    /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
+    template <std::integral Size>
+    explicit Array(Size size) : handle_(count(size), detail::AnyHandle()) {}
+    template <std::integral Size>
+    Array(Size size, const BasicLock& lock) : handle_(count(size), lock.shared_handle()) {}
+
+    /// Makes an array of copies of `items`.
+    Array(std::initializer_list<T> items) : Array(std::span(items)) {}
+    Array(std::initializer_list<T> items, const BasicLock& lock) : Array(std::span(items), lock) {}
+    template <detail::elements_for<T> Range>
+        requires(!std::same_as<std::remove_cvref_t<Range>, Array>)
+    explicit Array(Range&& items) : Array(std::forward<Range>(items), detail::AnyHandle()) {}
+    template <detail::elements_for<T> Range>
+    Array(Range&& items, const BasicLock& lock)
+        : Array(std::forward<Range>(items), lock.shared_handle()) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return handle_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+
+    /// Returns the element at `index`; a negative one counts from the end.
+    /// @throws IndexError when there is none
+    reference operator[](std::ptrdiff_t index) const {
+        return {handle_.lock(), handle_.elements()[detail::checked_index(index, size())]};
+    }
+
+    [[nodiscard]] iterator begin() const noexcept { return {handle_.lock(), handle_.elements()}; }
+    [[nodiscard]] iterator end() const noexcept {
+        return begin() + static_cast<std::ptrdiff_t>(size());
+    }
+
+    /// Returns a copy of the elements from `start` to before `stop`, taken under the lock. Bounds
+    /// are Python's: negative ones count from the end, those beyond an end are clipped to it.
+    [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
+        const detail::LockHolder holder(get_lock());
+        const auto part = detail::sliced(get_obj(), start, stop);
+        return {part.begin(), part.end()};
+    }
+    [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start = 0) const {
+        return slice(start, static_cast<std::ptrdiff_t>(size()));
+    }
+
+    /// Writes the elements from `start` to before `stop` under the lock.
+    /// @throws ValueError when there are not as many items as elements
+    template <detail::elements_for<T> Range>
+    void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop, Range&& items) const {
+        std::vector<T> values;  // read before: it may be slow, or this array
+        for (auto&& item : items) values.push_back(static_cast<T>(item));
+        const detail::LockHolder holder(get_lock());
+        const auto part = detail::sliced(get_obj(), start, stop);
+        if (part.size() != values.size()) {
+            throw ValueError("Can only assign sequence of same size");
+        }
+        std::copy(values.begin(), values.end(), part.begin());
+    }
+    void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop,
+                   std::initializer_list<T> items) const {
+        set_slice(start, stop, std::span(items));
+    }
+
+    /// Returns a copy of all elements, taken under the lock.
+    [[nodiscard]] std::vector<T> to_vector() const { return slice(); }
+
+    /// Returns the lock; copies of it are handles on the same lock.
+    [[nodiscard]] AnyLock& get_lock() const noexcept { return handle_.lock(); }
+    /// Returns the elements themselves: the lock is not taken.
+    [[nodiscard]] std::span<T> get_obj() const noexcept { return {handle_.elements(), size()}; }
+
+    bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
+        return get_lock().acquire(block, timeout);
+    }
+    void release() const { get_lock().release(); }
+
+    /// Returns the characters before the first NUL, as the attribute `value` in Python.
+    [[nodiscard]] std::string value() const
+        requires std::same_as<T, char>
+    {
+        std::string text = raw();
+        text.resize(std::min(text.find('\0'), text.size()));
+        return text;
+    }
+    /// Writes the characters of `text`, and a NUL behind them where there is room.
+    /// @throws ValueError when there is no room for them
+    void set_value(std::string_view text) const
+        requires std::same_as<T, char>
+    {
+        if (text.size() > size()) throw ValueError("byte string too long");
+        const detail::LockHolder holder(get_lock());
+        std::copy(text.begin(), text.end(), get_obj().begin());
+        if (text.size() < size()) get_obj()[text.size()] = '\0';
+    }
+    /// Returns all characters.
+    [[nodiscard]] std::string raw() const
+        requires std::same_as<T, char>
+    {
+        const detail::LockHolder holder(get_lock());
+        return {get_obj().begin(), get_obj().end()};
+    }
+
+    /// Two handles are equal when they are handles on the same array.
+    friend bool operator==(const Array& a, const Array& b) noexcept {
+        return a.handle_ == b.handle_;
+    }
+
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    static Array from_shared_handle(detail::AnyHandle handle) {
+        return Array(detail::GuardedHandle<T>(std::move(handle)));
+    }
+
+  private:
+    explicit Array(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
+
+    template <class Range>
+    Array(Range&& items, const detail::AnyHandle& lock) : handle_(count_of(items), lock) {
+        T* place = handle_.elements();
+        for (auto&& item : items) std::construct_at(place++, static_cast<T>(item));
+    }
+
+    template <class Size>
+    static std::size_t count(Size size) {
+        if (std::cmp_less(size, 0)) throw ValueError("the length of an array cannot be negative");
+        return static_cast<std::size_t>(size);
+    }
+    template <class Range>
+    static std::size_t count_of(Range& items) {
+        static_assert(std::ranges::forward_range<Range>,
+                      "multiprocessing: an Array is made of a range that can be walked twice: its "
+                      "size is needed first. Copy it to a std::vector");
+        return static_cast<std::size_t>(std::ranges::distance(items));
+    }
+
+    detail::GuardedHandle<T> handle_;
+};
+
+/// Objects of a trivially copyable type in a row in shared memory, without a lock; a handle, and a
+/// contiguous range.
+/// @par Source CPython Lib/multiprocessing/sharedctypes.py, RawArray
+template <class T>
+class RawArray {
+  public:
+    using value_type = T;
+    using iterator = T*;
+
+    /// Makes an array of `size` zeros, or of copies of `items`, as Array does.
+    template <std::integral Size>
+    explicit RawArray(Size size) : array_(size) {}
+    RawArray(std::initializer_list<T> items) : array_(items) {}
+    template <detail::elements_for<T> Range>
+        requires(!std::same_as<std::remove_cvref_t<Range>, RawArray>)
+    explicit RawArray(Range&& items) : array_(std::forward<Range>(items)) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return array_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] T* data() const noexcept { return array_.get_obj().data(); }
+    [[nodiscard]] T* begin() const noexcept { return data(); }
+    [[nodiscard]] T* end() const noexcept { return data() + size(); }
+
+    /// Returns the element at `index`; a negative one counts from the end.
+    /// @throws IndexError when there is none
+    T& operator[](std::ptrdiff_t index) const {
+        return data()[detail::checked_index(index, size())];
+    }
+
+    /// Returns a copy of the elements from `start` to before `stop`, as Array::slice.
+    [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
+        const auto part = detail::sliced(array_.get_obj(), start, stop);
+        return {part.begin(), part.end()};
+    }
+    [[nodiscard]] std::vector<T> to_vector() const { return {begin(), end()}; }
+
+    friend bool operator==(const RawArray& a, const RawArray& b) noexcept {
+        return a.array_ == b.array_;
+    }
+
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept {
+        return array_.shared_handle();
+    }
+    static RawArray from_shared_handle(detail::AnyHandle handle) {
+        return RawArray(Array<T>::from_shared_handle(std::move(handle)));
+    }
+
+  private:
+    explicit RawArray(Array<T> array) : array_(std::move(array)) {}
+
+    Array<T> array_;  // whose lock nobody uses
+};
+
+}  // namespace multiprocessing

@@ -1,0 +1,172 @@
+// multiprocessing/sharedctypes/value.hpp
+//
+// Value: an object in shared memory with its lock; RawValue: one without. Mirrors CPython
+// Lib/multiprocessing/sharedctypes.py, Value and RawValue. Floor 4.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/heap/handle.hpp"
+#include "multiprocessing/sharedctypes/access.hpp"
+#include "multiprocessing/sharedctypes/guard.hpp"
+#include "multiprocessing/synchronize/lock.hpp"
+
+namespace multiprocessing {
+
+template <class T>
+class Value;
+
+/// What `v.value` is: the shared object itself. It converts to a T, is assigned to, and has the
+/// operators of T, each of them one step under the lock. It cannot be copied, since `auto x =
+/// v.value;` would not be a copy of the value: write `int x = v.value;`.
+template <class T>
+class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
+  public:
+    T operator=(const T& value) const {
+        this->store(value);
+        return value;
+    }
+    T operator=(const ValueAttribute& other) const { return *this = other.load(); }
+
+    /// For the library: the lock, and the object without it.
+    [[nodiscard]] AnyLock& lock() const noexcept { return handle_.lock(); }
+    [[nodiscard]] T& object() const noexcept { return *handle_.elements(); }
+
+  private:
+    friend class Value<T>;
+
+    explicit ValueAttribute(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
+    ValueAttribute(const ValueAttribute&) = default;
+
+    detail::GuardedHandle<T> handle_;
+};
+
+/// An object of a trivially copyable type in shared memory, with a lock; a handle.
+///
+///     mp::Value<int> v(0);          v.value += 1;   int x = v.value;
+///     mp::Value<Point> p({1, 2});   p->x = 3;
+///
+/// Every access takes the lock, and `+=`, `++` and the like are one access. For several in one
+/// step: `std::scoped_lock guard(v.get_lock());`, inside of which v.value can still be used, unless
+/// you gave it a Lock, which cannot be acquired twice.
+///
+/// @par Processes When a process dies inside an access, or with the lock held, the next access is
+/// an AbandonedError until v.get_lock().recover().
+/// @par Source CPython Lib/multiprocessing/sharedctypes.py, Value. Differs: there `+=` is not
+/// atomic
+template <class T>
+class Value {
+  public:
+    using value_type = T;
+
+    /// Makes a new value with a lock of its own, an RLock. @throws std::bad_alloc
+    explicit Value(const T& initial = T{}) : Value(initial, detail::AnyHandle()) {}
+
+    /// Makes a new value that `lock` guards. @throws std::bad_alloc
+    Value(const T& initial, const BasicLock& lock) : Value(initial, lock.shared_handle()) {}
+
+    Value(const Value&) = default;
+    Value& operator=(const Value& other) {  // another handle, not another value: see value
+        value.handle_ = other.value.handle_;
+        return *this;
+    }
+    ~Value() = default;
+
+    /// The value.
+    ValueAttribute<T> value;
+
+    /// Gives access to a field, with the lock held for the whole expression.
+    detail::LockedPointer<T> operator->() const { return {value.lock(), &value.object()}; }
+
+    /// Returns the lock; copies of it are handles on the same lock.
+    [[nodiscard]] AnyLock& get_lock() const noexcept { return value.lock(); }
+    /// Returns the object itself: the lock is not taken.
+    [[nodiscard]] T& get_obj() const noexcept { return value.object(); }
+
+    bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
+        return get_lock().acquire(block, timeout);
+    }
+    void release() const { get_lock().release(); }
+
+    /// Two handles are equal when they are handles on the same object.
+    friend bool operator==(const Value& a, const Value& b) noexcept {
+        return a.shared_handle() == b.shared_handle();
+    }
+
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept {
+        return value.handle_.any();
+    }
+    static Value from_shared_handle(detail::AnyHandle handle) { return Value(std::move(handle)); }
+
+  private:
+    Value(const T& initial, const detail::AnyHandle& lock)
+        : value(detail::GuardedHandle<T>(1, lock)) {
+        std::construct_at(&value.object(), initial);
+    }
+    explicit Value(detail::AnyHandle handle) : value(detail::GuardedHandle<T>(std::move(handle))) {}
+};
+
+namespace detail {
+
+template <class T>
+struct RawValueState : SharedObject {
+    T value;
+
+    explicit RawValueState(const T& initial) noexcept
+        : SharedObject(ObjectKind::plain), value(initial) {}
+};
+
+}  // namespace detail
+
+/// An object of a trivially copyable type in shared memory, without a lock; a handle.
+/// @par Source CPython Lib/multiprocessing/sharedctypes.py, RawValue
+template <class T>
+class RawValue {
+  public:
+    using value_type = T;
+
+    /// Makes a new value. @throws std::bad_alloc
+    explicit RawValue(const T& initial = T{}) : RawValue(make(initial)) {}
+
+    RawValue(const RawValue&) = default;
+    RawValue& operator=(const RawValue& other) {  // another handle; a reference is only made anew
+        if (this != &other) {
+            std::destroy_at(this);
+            std::construct_at(this, other);
+        }
+        return *this;
+    }
+    ~RawValue() = default;
+
+  private:
+    detail::Handle<detail::RawValueState<T>> handle_;  // before the reference that it gives
+
+  public:
+    /// The value itself.
+    T& value;
+
+    friend bool operator==(const RawValue& a, const RawValue& b) noexcept {
+        return a.handle_ == b.handle_;
+    }
+
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    static RawValue from_shared_handle(detail::AnyHandle handle) {
+        return RawValue(detail::Handle<detail::RawValueState<T>>(std::move(handle)));
+    }
+
+  private:
+    explicit RawValue(detail::Handle<detail::RawValueState<T>> handle) noexcept
+        : handle_(std::move(handle)), value(handle_->value) {}
+
+    static detail::Handle<detail::RawValueState<T>> make(const T& initial) {
+        detail::require_shareable<T>();
+        return detail::make_shared_object<detail::RawValueState<T>>(initial);
+    }
+};
+
+}  // namespace multiprocessing
