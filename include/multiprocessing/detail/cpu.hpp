@@ -40,15 +40,17 @@ inline std::string cgroup_path(const char* controller) {
     char text[4096];
     const std::size_t size = read_small_file("/proc/self/cgroup", text, sizeof text - 1);
     text[size] = '\0';
+    std::string wanted(1, ',');
+    wanted.append(controller).append(1, ',');
     char* rest = text;
     for (char* line = ::strtok_r(rest, "\n", &rest); line; line = ::strtok_r(rest, "\n", &rest)) {
         char* names = std::strchr(line, ':');
         char* path = names ? std::strchr(names + 1, ':') : nullptr;
         if (!path) continue;
-        const std::string list = "," + std::string(names + 1, path) + ",";
-        const bool found = *controller == '\0'
-                               ? list == ",,"
-                               : list.find("," + std::string(controller) + ",") != list.npos;
+        std::string list(names, path);  // ":cpu,cpuacct"
+        list[0] = ',';
+        list += ',';
+        const bool found = *controller == '\0' ? list == ",," : list.find(wanted) != list.npos;
         if (found) return path + 1;
     }
     return "";
