@@ -14,6 +14,7 @@
 
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
+#include "multiprocessing/queues.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
@@ -105,6 +106,19 @@ class Context {
     template <class T>
     [[nodiscard]] static auto RawArray(std::initializer_list<T> items) {
         return multiprocessing::RawArray<T>(items);
+    }
+
+    template <class T>
+    [[nodiscard]] static auto Queue(int maxsize = 0) {
+        return multiprocessing::Queue<T>(maxsize);
+    }
+    template <class T>
+    [[nodiscard]] static auto JoinableQueue(int maxsize = 0) {
+        return multiprocessing::JoinableQueue<T>(maxsize);
+    }
+    template <class T>
+    [[nodiscard]] static auto SimpleQueue() {
+        return multiprocessing::SimpleQueue<T>();
     }
 
     [[nodiscard]] static constexpr std::string_view get_start_method() noexcept {

@@ -22,7 +22,7 @@ namespace multiprocessing::detail {
 
 /// What lies at the beginning of the segment.
 struct HeapHeader {
-    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0001;  // "mpheap", layout 1
+    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0002;  // "mpheap", layout 2
 
     std::uint64_t magic;
     std::uint64_t size;

@@ -2,7 +2,7 @@
 //
 // A message in the family's heap: the bytes of an archive and the handles that came with them.
 // Whoever frees a message that nobody read drops its handles without knowing what is in it.
-// Floor 2. Start at make_payload.
+// Floor 2. Start at make_payload; PayloadBuilder writes large messages in place.
 //
 // The bytes of a payload:
 //      0  u64  size of the content, in bytes
@@ -87,6 +87,48 @@ inline void* make_payload(OutputArchive& archive) {
     handles.clear();
     return block;
 }
+
+/// Where a message is serialised before it is known whether it is small: into memory of its own,
+/// and from there on straight into a block of the heap, so that a large one is copied once.
+class PayloadBuilder {
+  public:
+    static constexpr std::size_t small_size = 1024;  // bytes
+
+    PayloadBuilder() noexcept : archive_(Growth{grow, this}, first_) {}
+    PayloadBuilder(const PayloadBuilder&) = delete;
+    PayloadBuilder& operator=(const PayloadBuilder&) = delete;
+    ~PayloadBuilder() { deallocate(block_); }
+
+    [[nodiscard]] OutputArchive& archive() noexcept { return archive_; }
+
+    /// Returns whether the message is only bytes, few enough for content().
+    [[nodiscard]] bool is_small() noexcept {
+        return block_ == nullptr && archive_.handles().empty();
+    }
+    [[nodiscard]] std::span<const std::byte> content() const noexcept { return archive_.view(); }
+
+    /// Returns the message as a payload, see make_payload. Once.
+    void* finish() {
+        if (block_ == nullptr || !archive_.handles().empty()) return make_payload(archive_);
+        const PayloadHeader header{archive_.size(), 0, 0};
+        std::memcpy(block_, &header, sizeof(header));
+        return std::exchange(block_, nullptr);
+    }
+
+  private:
+    static std::byte* grow(void* context, std::byte* old, std::size_t used, std::size_t& capacity) {
+        auto& builder = *static_cast<PayloadBuilder*>(context);
+        if (capacity > PTRDIFF_MAX - sizeof(PayloadHeader)) throw std::bad_alloc();
+        auto* const block = static_cast<std::byte*>(allocate(sizeof(PayloadHeader) + capacity));
+        if (used != 0) std::memcpy(block + sizeof(PayloadHeader), old, used);
+        deallocate(std::exchange(builder.block_, block));
+        return block + sizeof(PayloadHeader);
+    }
+
+    alignas(8) std::byte first_[small_size];
+    std::byte* block_ = nullptr;
+    OutputArchive archive_;
+};
 
 /// Frees a payload and drops the handles in it.
 inline void destroy_payload(void* payload) noexcept {

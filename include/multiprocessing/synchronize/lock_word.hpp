@@ -9,6 +9,7 @@
 //     16        waiting    see gate.hpp
 //     17        starving   see gate.hpp
 //     18        abandoned  a holder died, and nobody has called recover since
+//     19        watched    somebody sleeps until a holder changes something, see watch()
 //     32 … 63   the holder's generation
 // The holder is named by the same compare-and-swap that makes it the holder. So there is no
 // instant at which a kill leaves a lock that is held by nobody knows whom, and since a ProcessId is
@@ -68,6 +69,7 @@ class LockWord {
     static constexpr std::uint64_t waiting = std::uint64_t{1} << 16;
     static constexpr std::uint64_t starving = std::uint64_t{1} << 17;
     static constexpr std::uint64_t abandoned = std::uint64_t{1} << 18;
+    static constexpr std::uint64_t watched = std::uint64_t{1} << 19;
     static constexpr std::uint64_t flags = 0xFFFF'0000;
     static_assert(Family::capacity <= 1 << 16);
 
@@ -101,19 +103,39 @@ class LockWord {
     /// @throws AbandonedError when the holder is known to have died
     bool release() {
         std::uint64_t w = word_.load(std::memory_order_relaxed);
-        std::uint64_t next = 0;
         do {
             if (holder_of(w) == 0) {
                 if ((w & abandoned) == 0) return false;
                 throw_abandoned();
             }
-            next = w & (starving | abandoned);
             // release: commits; pairs with the acquire of the next holder.
-        } while (!word_.compare_exchange_weak(w, next, std::memory_order_release,
+        } while (!word_.compare_exchange_weak(w, w & (starving | abandoned | watched),
+                                              std::memory_order_release,
                                               std::memory_order_relaxed));
-        // Killed before this call, the sleepers find the lock free at the end of their nap.
-        if ((w & waiting) != 0) futex_wake(futex_half(word_), (w & abandoned) != 0 ? INT_MAX : 1);
+        wake_after_release(w);
         return true;
+    }
+
+    // Who waits for what the holders do, and not for the lock, sleeps elsewhere. It is woken for
+    // free: the word is swapped anyway when the lock is released, which orders the two. Either the
+    // holder sees the mark, or the watcher sees all that the holder has done.
+
+    /// Asks the next holder who changes something to say so, see release_to_watchers.
+    void watch() noexcept {
+        // acquire: pairs with the release of a holder that has not seen the mark.
+        word_.fetch_or(watched, std::memory_order_acq_rel);
+    }
+
+    /// Releases the lock after a change. @pre the caller holds it, and it is not abandoned
+    /// @returns whether somebody watched, who is to be woken; the mark is taken off
+    bool release_to_watchers() noexcept {
+        std::uint64_t w = word_.load(std::memory_order_relaxed);
+        // release: as in release(), and pairs with watch().
+        while (!word_.compare_exchange_weak(w, w & starving, std::memory_order_release,
+                                            std::memory_order_relaxed)) {
+        }
+        wake_after_release(w);
+        return (w & watched) != 0;
     }
 
     /// Takes an abandoned lock over as one in order; any other as acquire does.
@@ -141,7 +163,7 @@ class LockWord {
         return Family::unpack(holder_of(word_.load(std::memory_order_relaxed)));
     }
     [[nodiscard]] bool is_free() const noexcept {
-        return (word_.load(std::memory_order_relaxed) & ~(waiting | starving)) == 0;
+        return (word_.load(std::memory_order_relaxed) & ~(waiting | starving | watched)) == 0;
     }
     [[nodiscard]] bool is_abandoned() const noexcept {
         return (word_.load(std::memory_order_relaxed) & abandoned) != 0;
@@ -154,6 +176,12 @@ class LockWord {
 
   private:
     static constexpr std::uint64_t holder_of(std::uint64_t w) noexcept { return w & ~flags; }
+
+    /// @param w the word before the release
+    void wake_after_release(std::uint64_t w) const noexcept {
+        // Killed before this call, the sleepers find the lock free at the end of their nap.
+        if ((w & waiting) != 0) futex_wake(futex_half(word_), (w & abandoned) != 0 ? INT_MAX : 1);
+    }
 
     /// What GateWait needs to know of a lock.
     struct Gate {
@@ -178,7 +206,7 @@ class LockWord {
             if (!(thoroughly ? is_dead_by_now(holder) : is_dead(holder, false))) return false;
             // All are woken, to be told. The exact word is compared, holder and all: if the lock
             // has changed hands meanwhile, nothing happens.
-            if (word.compare_exchange_strong(w, (w & starving) | abandoned,
+            if (word.compare_exchange_strong(w, (w & (starving | watched)) | abandoned,
                                              std::memory_order_acq_rel)) {
                 futex_wake(futex_half(word));
             }

@@ -1,0 +1,143 @@
+// multiprocessing/queues/record.hpp
+//
+// How the items of a queue lie in the heap: one after the other as records, in chunks that grow
+// with the queue and are freed behind it. Floor 4. Start at Record.
+//
+// The bytes of a chunk, a block of the heap:
+//      0  u32  its size, in bytes
+//      4  u32  unused
+//      8  u64  unused
+//     16       records, each at a multiple of 16
+//
+// The bytes of a record:
+//      0  u64  head: kind (bits 0, 1) | size of the content in bytes << 32; 0: not written yet
+//      8       content
+//               bytes    the serialised item
+//               payload  u64  the place of a payload (reduction/payload.hpp) that has the item
+//               link     u64  the place of the next chunk; no record follows in this one
+// A record is committed by the one store of its head. Before that the head behind it was set to 0,
+// so who reads on finds the end. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "multiprocessing/heap.hpp"
+
+namespace multiprocessing::detail {
+
+constexpr std::size_t record_alignment = 16;
+constexpr std::size_t small_chunk = std::size_t{1} << 10;   // a new queue's
+constexpr std::size_t medium_chunk = std::size_t{1} << 12;  // one whose consumers keep up
+constexpr std::size_t large_chunk = std::size_t{1} << 16;   // gives its pages back when it is freed
+
+enum class RecordKind : std::uint32_t { none, bytes, payload, link };
+
+/// What a record's head says.
+struct RecordHead {
+    std::uint64_t word;
+
+    static constexpr RecordHead make(RecordKind kind, std::size_t size) noexcept {
+        return {static_cast<std::uint64_t>(kind) | std::uint64_t{size} << 32};
+    }
+    [[nodiscard]] constexpr RecordKind kind() const noexcept {
+        return static_cast<RecordKind>(word & 3);
+    }
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return word >> 32; }
+    [[nodiscard]] constexpr bool is_committed() const noexcept { return word != 0; }
+};
+
+/// A record, or the place for one.
+class Record {
+  public:
+    explicit Record(Offset offset) noexcept : offset_(offset), bytes_(heap().at(offset)) {}
+
+    static constexpr std::size_t size_with(std::size_t content) noexcept {
+        return (sizeof(std::uint64_t) + content + record_alignment - 1) / record_alignment *
+               record_alignment;
+    }
+
+    /// Returns the head, and with it the right to read the content.
+    [[nodiscard]] RecordHead head() const noexcept {
+        return {word().load(std::memory_order_acquire)};  // pairs with commit
+    }
+    [[nodiscard]] const std::byte* content() const noexcept {
+        return bytes_ + sizeof(std::uint64_t);
+    }
+    /// Returns the content of a record of another kind than `bytes`.
+    [[nodiscard]] Offset target() const noexcept {
+        Offset target = 0;
+        std::memcpy(&target, content(), sizeof(target));
+        return target;
+    }
+
+    /// Marks the place as not written.
+    void clear() const noexcept { word().store(0, std::memory_order_relaxed); }
+
+    void fill(const void* content, std::size_t size) const noexcept {
+        std::memcpy(bytes_ + sizeof(std::uint64_t), content, size);
+    }
+
+    /// Makes the record visible, once the one behind it is clear.
+    void commit(RecordHead head) const noexcept {
+        word().store(head.word, std::memory_order_release);  // pairs with head()
+    }
+
+    /// Returns the place behind this record.
+    [[nodiscard]] Offset behind(std::size_t content) const noexcept {
+        return offset_ + size_with(content);
+    }
+
+    /// Whether a record was committed at `offset`, as a guess: the chunk may have been freed, and
+    /// hold anything by now.
+    __attribute__((noinline, no_sanitize("thread"))) static bool seems_committed(
+        Offset offset) noexcept {
+        return *reinterpret_cast<const volatile std::uint64_t*>(heap().at(offset)) != 0;
+    }
+
+  private:
+    [[nodiscard]] std::atomic<std::uint64_t>& word() const noexcept {
+        return *reinterpret_cast<std::atomic<std::uint64_t>*>(bytes_);
+    }
+
+    Offset offset_;
+    std::byte* bytes_;
+};
+
+/// The largest content of a record of the kind `bytes`. Larger items cost a block of their own, but
+/// are not copied while the lock is held.
+constexpr std::size_t largest_inline = small_chunk - 3 * record_alignment - sizeof(std::uint64_t);
+
+/// A chunk of records.
+class RecordChunk {
+  public:
+    explicit RecordChunk(Offset offset) noexcept : offset_(offset) {}
+
+    /// Makes one with nothing in it. @throws std::bad_alloc
+    static RecordChunk make(std::size_t size) {
+        const RecordChunk chunk(heap().offset_of(allocate(size)));
+        *heap().at<std::uint32_t>(chunk.offset_) = static_cast<std::uint32_t>(size);
+        Record(chunk.first()).clear();
+        return chunk;
+    }
+
+    void free() const noexcept { heap().allocator().deallocate(offset_); }
+
+    [[nodiscard]] Offset offset() const noexcept { return offset_; }
+    /// Returns the place of the first record.
+    [[nodiscard]] Offset first() const noexcept { return offset_ + record_alignment; }
+    [[nodiscard]] std::size_t size() const noexcept { return *heap().at<std::uint32_t>(offset_); }
+
+    /// Whether a record of `size` bytes at `place` leaves room for a link behind it.
+    [[nodiscard]] bool has_room(Offset place, std::size_t size) const noexcept {
+        return place + size + record_alignment <= offset_ + this->size();
+    }
+
+  private:
+    Offset offset_;
+};
+static_assert(Record::size_with(largest_inline) + 2 * record_alignment <= small_chunk);
+
+}  // namespace multiprocessing::detail
