@@ -223,10 +223,10 @@ TEMPLATE_TEST_CASE("Items of all sizes arrive unchanged", "[queues]", START_METH
     const mp::Queue<std::vector<int>> out;
     Child<TestType> child(echo, in, out);
     std::vector<std::vector<int>> sent;
-    for (const std::size_t size : {0, 1, 2, 3, 4, 230, 238, 239, 240, 241, 253, 254, 255, 256, 1000,
-                                   16'380, 16'384, 100'000, 3'000'000}) {
-        std::vector<int> item(size);
-        std::iota(item.begin(), item.end(), static_cast<int>(size));
+    for (const int size : {0, 1, 2, 3, 4, 230, 238, 239, 240, 241, 253, 254, 255, 256, 1000, 16'380,
+                           16'384, 100'000, 3'000'000}) {
+        std::vector<int> item(static_cast<std::size_t>(size));
+        std::iota(item.begin(), item.end(), size);
         in.put(item);
         sent.push_back(std::move(item));
     }

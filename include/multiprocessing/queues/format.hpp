@@ -10,7 +10,9 @@
 
 #include <string>
 
-#include "multiprocessing/queues.hpp"
+#include "multiprocessing/queues/joinable_queue.hpp"
+#include "multiprocessing/queues/queue.hpp"
+#include "multiprocessing/queues/simple_queue.hpp"
 
 namespace multiprocessing::detail {
 
