@@ -63,10 +63,16 @@ struct QueueState : SharedObject {
         reader.move_to(chunk, Position(0));
     }
 
+    /// Returns how many items were in the queue at some moment of the call.
     [[nodiscard]] std::uint32_t size() const noexcept {
-        // The reader's first: read in the other order it could be ahead.
-        const std::uint32_t taken = reader.at().number();
-        return writer.at().since(taken);
+        std::uint32_t length = 0;
+        for (int tries = 0; tries < 8; ++tries) {
+            const Position taken = reader.at();
+            length = writer.at().since(taken.number());
+            if (reader.at().word() == taken.word()) break;
+        }
+        // An item can be taken a moment before its writer has counted it.
+        return length == Position::number_mask ? 0 : length;
     }
     [[nodiscard]] bool is_full() const noexcept { return maxsize != 0 && size() >= maxsize; }
 

@@ -1,5 +1,5 @@
-// A kill storm over a queue: processes that put and take are killed at random moments.
-// SPDX-License-Identifier: MIT
+// Processes that are killed while they put and take: at each instant that matters, one by one, and
+// at random moments in a storm. SPDX-License-Identifier: MIT
 #include <multiprocessing/queues.hpp>
 
 #include <algorithm>
@@ -8,6 +8,96 @@
 #include "tests/synchronize/support.hpp"
 
 using support::Watchdog;
+
+// --- one instant at a time ---
+
+namespace {
+
+namespace mpd = mp::detail;
+
+enum class Instant {
+    writer_locked,      // with the lock, nothing written
+    writer_filled,      // the content written, the head not
+    writer_committed,   // the head written, the position not
+    writer_linked,      // a link to a new chunk written, nothing else
+    writer_in_between,  // the writer's chunk changed, its position not
+    reader_locked,      // with the lock, nothing taken
+    reader_linked       // the reader's position in the next chunk, its chunk the last one
+};
+
+mpd::QueueState& state_of(const mp::Queue<int>& queue) {
+    return static_cast<mpd::QueueState&>(*queue.shared_handle().object());
+}
+
+/// Does what put and get do, up to that instant, and goes no further.
+void stop_at(mp::Queue<int> queue, Instant instant, mp::Event there) {
+    mpd::QueueState& state = state_of(queue);
+    const bool reads = instant >= Instant::reader_locked;
+    (reads ? state.reader : state.writer).lock.acquire(mpd::Deadline(mp::Timeout()));
+    const mpd::Position at = reads ? state.reader.at() : mpd::settle(state.writer);
+    const mpd::Record record(at.place());
+    if (instant == Instant::writer_filled || instant == Instant::writer_committed) {
+        const int item = 77;
+        record.fill(&item, sizeof(item));
+        mpd::Record(record.behind(sizeof(item))).clear();
+        if (instant == Instant::writer_committed) {
+            record.commit(mpd::RecordHead::make(mpd::RecordKind::bytes, sizeof(item)));
+        }
+    } else if (instant == Instant::writer_linked || instant == Instant::writer_in_between) {
+        const auto next = mpd::RecordChunk::make(mpd::medium_chunk);
+        const mpd::Offset target = next.offset();
+        record.fill(&target, sizeof(target));
+        record.commit(mpd::RecordHead::make(mpd::RecordKind::link, sizeof(target)));
+        if (instant == Instant::writer_in_between) state.writer.chunk.store(target);
+    } else if (instant == Instant::reader_linked) {
+        const mpd::RecordChunk next(record.target());
+        state.reader.move_to(mpd::Position(next.first(), at.number()));
+    }
+    there.set();
+    support::sleep_on();
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("Who is killed inside of put or get leaves the queue in order", "[queues]",
+                   START_METHODS) {
+    const Watchdog watchdog(60);
+    const auto instant = static_cast<Instant>(GENERATE(range(0, 7)));
+    CAPTURE(static_cast<int>(instant));
+    const mp::JoinableQueue<int> queue;
+    int next = 0;
+    if (instant == Instant::reader_linked) {
+        // Up to where the reader stands before a link.
+        const auto chunk = state_of(queue).writer.chunk.load();
+        while (state_of(queue).writer.chunk.load() == chunk) queue.put(next++);
+        for (int i = 0; i < next - 1; ++i) REQUIRE(queue.get() == i);
+        for (int i = 0; i < next - 1; ++i) queue.task_done();
+    } else {
+        queue.put(next++);
+    }
+    const mp::Event there;
+    Child<TestType> child(stop_at, queue, instant, there);
+    there.wait();
+    child.kill();
+
+    const bool came_through = instant == Instant::writer_committed;
+    REQUIRE(queue.get() == next - 1);
+    queue.task_done();
+    if (came_through) {
+        REQUIRE(queue.get() == 77);
+        queue.task_done();  // though the victim had not counted it
+    }
+    REQUIRE_THROWS_AS(queue.get(false), mp::Empty);
+    REQUIRE(queue.empty());
+    queue.join();
+    REQUIRE_THROWS_AS(queue.task_done(), mp::ValueError);
+    for (int i = 0; i < 2'000; ++i) queue.put(i);
+    REQUIRE(queue.qsize() == 2'000);
+    for (int i = 0; i < 2'000; ++i) REQUIRE(queue.get() == i);
+    REQUIRE(queue.empty());
+}
+
+// --- at random moments ---
 
 namespace {
 

@@ -1,0 +1,200 @@
+// multiprocessing/queues/queue.hpp
+//
+// Queue: the handle that users have, and the class that the other queues derive from. Mirrors
+// CPython Lib/multiprocessing/queues.py, Queue. Floor 4. Start at Queue::put.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/queues/item.hpp"
+#include "multiprocessing/queues/queue_state.hpp"
+#include "multiprocessing/timeout.hpp"
+
+namespace multiprocessing {
+namespace detail {
+
+/// Whether a process has closed a queue; shared by the copies of a handle in that process. A forked
+/// child inherits the note, but not the closing: it is another process than the one noted.
+class ClosedNote {
+  public:
+    void close() noexcept { by_->store(Family::pack(self()), std::memory_order_relaxed); }
+    [[nodiscard]] bool is_closed() const noexcept {
+        const std::uint64_t by = by_->load(std::memory_order_relaxed);
+        return by != 0 && by == Family::pack(self());
+    }
+
+  private:
+    std::shared_ptr<std::atomic<std::uint64_t>> by_ =
+        std::make_shared<std::atomic<std::uint64_t>>(0);
+};
+
+}  // namespace detail
+
+/// A first-in, first-out queue between processes; a handle. T is anything picklable.
+///
+///     mp::Queue<std::string> q;   q.put("hello");   std::string s = q.get();
+///     for (const std::string& item : q) …            // until it is shut down and drained
+///
+/// Differs: CPython's put hands the item to a thread that writes it to a pipe later. Here it is in
+/// shared memory when put returns, so the process may end, be joined or be killed right after.
+/// @par Processes any number of processes and threads may put and take. One that is killed in the
+/// middle of it blocks nobody and breaks nothing: its item is in the queue or it is not. Items that
+/// one thread puts are taken in that order
+/// @par Source CPython Lib/multiprocessing/queues.py, Queue
+template <class T>
+class Queue {
+  public:
+    using value_type = T;
+    class iterator;
+
+    /// Makes a new queue. @param maxsize how many items it holds; 0 or less: any number
+    /// @throws std::bad_alloc
+    explicit Queue(int maxsize = 0)
+        : handle_(detail::make_shared_object<detail::QueueState>(maxsize)) {}
+
+    /// Puts an item in.
+    ///
+    /// **Blocking**: while the queue is full, at most for `timeout`. A signal does not end the
+    /// wait.
+    /// @param block   false: do not wait, whatever the timeout
+    /// @throws Full when there was no room in time @throws ShutDown @throws ValueError after close
+    /// @throws std::bad_alloc when the family's heap is full; then the item is not in the queue
+    /// @par Source CPython Lib/multiprocessing/queues.py, Queue.put
+    void put(const T& item, bool block = true, Timeout timeout = std::nullopt) const {
+        check_open();
+        if constexpr (picklable<T>) {
+            if (!detail::put_item<T>(*handle_, item, block, timeout)) throw Full();
+        } else {
+            detail::require_picklable<T>();
+        }
+    }
+    /// Puts an item in if there is room now. @throws Full, and as put
+    void put_nowait(const T& item) const { put(item, false); }
+
+    /// Takes the oldest item out.
+    ///
+    /// **Blocking**: while the queue is empty, at most for `timeout`. A signal does not end it.
+    /// @param block   false: do not wait, whatever the timeout
+    /// @throws Empty when there was no item in time @throws ValueError after close
+    /// @throws ShutDown when the queue was shut down and is drained
+    /// @par Source CPython Lib/multiprocessing/queues.py, Queue.get
+    T get(bool block = true, Timeout timeout = std::nullopt) const {
+        std::optional<T> item = take(block, timeout);
+        if (!item) throw Empty();
+        return std::move(*item);
+    }
+    /// Takes the oldest item if there is one now. @throws Empty, and as get
+    T get_nowait() const { return get(false); }
+    /// Takes the oldest item if there is one now; nothing otherwise, also when it was shut down.
+    /// @throws ValueError after close
+    std::optional<T> try_get() const {
+        try {
+            return take(false, std::nullopt);
+        } catch (const ShutDown&) {
+            return std::nullopt;
+        }
+    }
+
+    /// Returns how many items are in the queue, modulo 2^27; by the time the caller looks it may be
+    /// another number.
+    [[nodiscard]] std::size_t qsize() const noexcept { return handle_->size(); }
+    [[nodiscard]] bool empty() const noexcept { return handle_->size() == 0; }
+    /// Returns whether a queue with a maxsize has that many items.
+    [[nodiscard]] bool full() const noexcept { return handle_->is_full(); }
+
+    /// Returns how many items the queue holds at most; 0: any number.
+    [[nodiscard]] std::size_t maxsize() const noexcept { return handle_->maxsize; }
+
+    /// Ends the use of the queue in this process: put and get are a ValueError here from now on.
+    /// Other processes go on.
+    void close() const noexcept { closed_.close(); }
+    /// For ported programs: there is no thread to wait for. @throws AssertionError before close
+    void join_thread() const {
+        if (!closed_.is_closed()) throw AssertionError("close the queue before join_thread()");
+    }
+    /// For ported programs: what put has returned for is in the queue, and stays there.
+    void cancel_join_thread() const noexcept {}
+
+    /// Shuts the queue down, for all processes: put throws ShutDown from now on, and get once the
+    /// queue is drained. Who waits in either is told.
+    /// @param immediate whether to drop what is in the queue, so that get throws at once; in a
+    ///                  JoinableQueue it counts as done
+    /// @par Source CPython Lib/queue.py, Queue.shutdown
+    void shutdown(bool immediate = false) const { handle_->shut_down(immediate); }
+
+    /// Takes items out, waiting for each, until the queue is shut down and drained.
+    [[nodiscard]] iterator begin() const { return iterator(*this); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Two handles are equal when they are handles on the same queue.
+    friend bool operator==(const Queue& a, const Queue& b) noexcept {
+        return a.handle_ == b.handle_;
+    }
+
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    static Queue from_shared_handle(detail::AnyHandle handle) { return Queue(std::move(handle)); }
+
+  protected:
+    explicit Queue(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+    [[nodiscard]] detail::QueueState& state() const noexcept { return *handle_; }
+
+  private:
+    void check_open() const {
+        if (closed_.is_closed()) [[unlikely]]
+            throw ValueError("the queue is closed in this process");
+    }
+
+    std::optional<T> take(bool block, Timeout timeout) const {
+        check_open();
+        if constexpr (picklable<T>) {
+            return detail::get_item<T>(*handle_, block, timeout);
+        } else {
+            detail::require_picklable<T>();
+            return std::nullopt;
+        }
+    }
+
+    detail::Handle<detail::QueueState> handle_;
+    mutable detail::ClosedNote closed_;  // of this process, not of the queue
+};
+
+/// Walks a queue by taking its items out.
+template <class T>
+class Queue<T>::iterator {
+  public:
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    explicit iterator(const Queue& queue) : queue_(queue) { ++*this; }
+
+    T& operator*() const noexcept { return *item_; }
+    iterator& operator++() {
+        try {
+            item_ = queue_.take(true, std::nullopt);
+        } catch (const ShutDown&) {
+            item_.reset();
+        }
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& it, std::default_sentinel_t) noexcept {
+        return !it.item_.has_value();
+    }
+
+  private:
+    Queue queue_;
+    mutable std::optional<T> item_;  // the item is the loop's to move from
+};
+
+}  // namespace multiprocessing

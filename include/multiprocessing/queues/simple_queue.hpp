@@ -1,0 +1,32 @@
+// multiprocessing/queues/simple_queue.hpp
+//
+// SimpleQueue: a queue without a bound. Mirrors CPython Lib/multiprocessing/queues.py, SimpleQueue.
+// Floor 4. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/queues/queue.hpp"
+
+namespace multiprocessing {
+
+/// A Queue without a bound.
+/// Differs: CPython's has put, get, empty and close alone, and its put blocks when a pipe is full.
+/// @par Source CPython Lib/multiprocessing/queues.py, SimpleQueue
+template <class T>
+class SimpleQueue : public Queue<T> {
+  public:
+    /// Makes a new queue. @throws std::bad_alloc
+    SimpleQueue() : Queue<T>(0) {}
+
+    /// For the library: a handle that has arrived.
+    static SimpleQueue from_shared_handle(detail::AnyHandle handle) {
+        return SimpleQueue(std::move(handle));
+    }
+
+  private:
+    explicit SimpleQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
+};
+
+}  // namespace multiprocessing
