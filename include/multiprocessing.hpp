@@ -6,13 +6,14 @@
 //     namespace mp = multiprocessing;
 //
 // One header a module, under multiprocessing/. Each names its floor: it includes only lower ones.
-// Floor 7.
+// Floor 8.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/managers.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/queues.hpp"

@@ -1,7 +1,7 @@
 // multiprocessing/context.hpp
 //
 // Contexts: the library's classes bound to one start method, chosen by name at compile time.
-// Mirrors CPython Lib/multiprocessing/context.py. Floor 6. SPDX-License-Identifier: MIT
+// Mirrors CPython Lib/multiprocessing/context.py. Floor 7. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/managers.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/queues.hpp"
@@ -120,6 +121,8 @@ class Context {
     [[nodiscard]] static auto SimpleQueue() {
         return multiprocessing::SimpleQueue<T>();
     }
+
+    [[nodiscard]] static auto Manager() { return BasicManager<StartMethod>(); }
 
     [[nodiscard]] static constexpr std::string_view get_start_method() noexcept {
         return StartMethod::name;

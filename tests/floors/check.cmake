@@ -21,7 +21,7 @@ set(parts
   "4 sharedctypes"
   "4 shared_memory"
   "5 pool"
-  "6 context"
+  "7 context"
   "6 futures"
   "6 managers")
 
@@ -31,7 +31,7 @@ file(GLOB_RECURSE found RELATIVE "${ROOT}" "${ROOT}/*.hpp")
 foreach(header IN LISTS found)
   set(floor_of_${header} "")
   if(header STREQUAL "multiprocessing.hpp")
-    set(floor_of_${header} 7)
+    set(floor_of_${header} 8)
     set(part_of_${header} multiprocessing)
   endif()
   foreach(part IN LISTS parts)

@@ -19,11 +19,13 @@ namespace multiprocessing::detail {
 
 /// What an object is, so that whichever process drops the last handle knows how to destroy it. A
 /// function's address would not do: the other process may have it elsewhere.
-enum class ObjectKind : std::uint16_t { plain, condition, guarded, queue, test, end_of_kinds };
+enum class ObjectKind : std::uint16_t { plain, condition, guarded, queue, blob, dict, list, test, end_of_kinds };
 
 /// The head of every counted object; a type in the segment derives from it.
 struct SharedObject {
     static constexpr std::uint32_t in_limbo = std::uint32_t{1} << 31;
+    /// The birth of objects to which only other objects have handles: no fork copies those.
+    static constexpr std::uint32_t never_inherited = UINT32_MAX;
 
     std::atomic<std::uint32_t> references{1};  //  0  handles, and in_limbo
     std::uint32_t birth = 0;                   //  4  on the family's fork clock

@@ -65,14 +65,16 @@ inline void drop_handles(std::span<const std::uint64_t> handles) noexcept {
 
 /// Writes what is in an archive to a new block of the heap. The archive's handles become the
 /// block's.
+/// @param prefix how many bytes to leave before the payload; a multiple of 8
 /// @returns the block, to be freed with destroy_payload by whoever is the last to need it
 /// @throws std::bad_alloc when the heap is full
-inline void* make_payload(OutputArchive& archive) {
+inline void* make_payload(OutputArchive& archive, std::size_t prefix = 0) {
     const auto content = archive.view();
     std::vector<AnyHandle>& handles = archive.handles();
     const std::size_t table_at = sizeof(PayloadHeader) + padded_to_8(content.size());
-    auto* const block =
-        static_cast<std::byte*>(allocate(table_at + handles.size() * sizeof(std::uint64_t)));
+    auto* const block = static_cast<std::byte*>(
+                            allocate(prefix + table_at + handles.size() * sizeof(std::uint64_t))) +
+                        prefix;
     const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
     std::memcpy(block, &header, sizeof(header));
     if (!content.empty()) {
@@ -85,7 +87,7 @@ inline void* make_payload(OutputArchive& archive) {
         if (handles[i]) add_reference(*handles[i].object());
     }
     handles.clear();
-    return block;
+    return block - prefix;
 }
 
 /// Where a message is serialised before it is known whether it is small: into memory of its own,
@@ -94,7 +96,9 @@ class PayloadBuilder {
   public:
     static constexpr std::size_t small_size = 1024;  // bytes
 
-    PayloadBuilder() noexcept : archive_(Growth{grow, this}, first_) {}
+    /// @param prefix how many bytes to leave before the payload; a multiple of 8
+    explicit PayloadBuilder(std::size_t prefix = 0) noexcept
+        : prefix_(prefix), archive_(Growth{grow, this}, first_) {}
     PayloadBuilder(const PayloadBuilder&) = delete;
     PayloadBuilder& operator=(const PayloadBuilder&) = delete;
     ~PayloadBuilder() { deallocate(block_); }
@@ -109,22 +113,26 @@ class PayloadBuilder {
 
     /// Returns the message as a payload, see make_payload. Once.
     void* finish() {
-        if (block_ == nullptr || !archive_.handles().empty()) return make_payload(archive_);
+        if (block_ == nullptr || !archive_.handles().empty()) {
+            return make_payload(archive_, prefix_);
+        }
         const PayloadHeader header{archive_.size(), 0, 0};
-        std::memcpy(block_, &header, sizeof(header));
+        std::memcpy(block_ + prefix_, &header, sizeof(header));
         return std::exchange(block_, nullptr);
     }
 
   private:
     static std::byte* grow(void* context, std::byte* old, std::size_t used, std::size_t& capacity) {
         auto& builder = *static_cast<PayloadBuilder*>(context);
-        if (capacity > PTRDIFF_MAX - sizeof(PayloadHeader)) throw std::bad_alloc();
-        auto* const block = static_cast<std::byte*>(allocate(sizeof(PayloadHeader) + capacity));
-        if (used != 0) std::memcpy(block + sizeof(PayloadHeader), old, used);
+        const std::size_t before = builder.prefix_ + sizeof(PayloadHeader);
+        if (capacity > PTRDIFF_MAX - before) throw std::bad_alloc();
+        auto* const block = static_cast<std::byte*>(allocate(before + capacity));
+        if (used != 0) std::memcpy(block + before, old, used);
         deallocate(std::exchange(builder.block_, block));
-        return block + sizeof(PayloadHeader);
+        return block + before;
     }
 
+    const std::size_t prefix_;
     alignas(8) std::byte first_[small_size];
     std::byte* block_ = nullptr;
     OutputArchive archive_;

@@ -1,12 +1,13 @@
 // multiprocessing/sharedctypes/access.hpp
 //
 // What v.value and a[i] are: they read and write the shared object under its lock, every operator
-// one step that no other process can come between. Floor 4. Start at LockedAccess.
+// one step that no other process can come between. Floor 4. Start at AccessOperators.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <compare>
 #include <concepts>
+#include <optional>
 #include <ostream>
 #include <type_traits>
 #include <utility>
@@ -15,34 +16,15 @@
 
 namespace multiprocessing::detail {
 
-/// The operators of a proxy. Derived has `lock()` and `object()`, a T&.
+/// The operators of a proxy. Derived has `load()`, and `change(f)`, which calls f on the value in
+/// one step and returns what it is then.
 ///
 /// The compound assignments return the new value, as std::atomic does, and not a reference, whose
 /// use would be a second access.
 template <class Derived, class T>
-class LockedAccess {
+class AccessOperators {
   public:
     operator T() const { return load(); }
-
-    /// Returns the value, read under the lock. @throws AbandonedError as acquire
-    [[nodiscard]] T load() const {
-        const LockHolder holder(derived().lock());
-        return derived().object();
-    }
-    /// Writes the value under the lock. @throws AbandonedError as acquire
-    void store(const T& value) const {
-        const LockHolder holder(derived().lock());
-        derived().object() = value;
-    }
-
-    /// Changes the value under the lock. @returns what it is then
-    template <class Change>
-    T change(Change change) const {
-        const LockHolder holder(derived().lock());
-        T& object = derived().object();
-        change(object);
-        return object;
-    }
 
     // One cast for all: a short plus a short is an int, and wraps on its way back as it does in C.
     template <class U>
@@ -119,14 +101,16 @@ class LockedAccess {
     T operator++(int) const
         requires requires(T& a) { ++a; }
     {
-        const LockHolder holder(derived().lock());
-        return derived().object()++;
+        std::optional<T> before;
+        change([&](T& a) { before = a++; });
+        return std::move(*before);
     }
     T operator--(int) const
         requires requires(T& a) { --a; }
     {
-        const LockHolder holder(derived().lock());
-        return derived().object()--;
+        std::optional<T> before;
+        change([&](T& a) { before = a--; });
+        return std::move(*before);
     }
 
     // Numbers are compared by the built-in operators, after the conversion. A class's own may be
@@ -156,15 +140,52 @@ class LockedAccess {
     }
 
   protected:
+    AccessOperators() = default;
+    AccessOperators(const AccessOperators&) = default;
+    AccessOperators& operator=(const AccessOperators&) = default;
+    ~AccessOperators() = default;
+
+    [[nodiscard]] const Derived& derived() const noexcept {
+        return static_cast<const Derived&>(*this);
+    }
+
+  private:
+    [[nodiscard]] T load() const { return derived().load(); }
+    template <class Change>
+    T change(Change change) const {
+        return derived().change(std::move(change));
+    }
+};
+
+/// A proxy of an object that a lock guards. Derived has `lock()` and `object()`, a T&.
+template <class Derived, class T>
+class LockedAccess : public AccessOperators<Derived, T> {
+  public:
+    /// Returns the value, read under the lock. @throws AbandonedError as acquire
+    [[nodiscard]] T load() const {
+        const LockHolder holder(this->derived().lock());
+        return this->derived().object();
+    }
+    /// Writes the value under the lock. @throws AbandonedError as acquire
+    void store(const T& value) const {
+        const LockHolder holder(this->derived().lock());
+        this->derived().object() = value;
+    }
+
+    /// Changes the value under the lock. @returns what it is then
+    template <class Change>
+    T change(Change change) const {
+        const LockHolder holder(this->derived().lock());
+        T& object = this->derived().object();
+        change(object);
+        return object;
+    }
+
+  protected:
     LockedAccess() = default;
     LockedAccess(const LockedAccess&) = default;
     LockedAccess& operator=(const LockedAccess&) = default;
     ~LockedAccess() = default;
-
-  private:
-    [[nodiscard]] const Derived& derived() const noexcept {
-        return static_cast<const Derived&>(*this);
-    }
 };
 
 /// Gives access to the fields of a shared struct, with its lock held until the end of the

@@ -1,0 +1,67 @@
+// multiprocessing/managers/dict_element.hpp
+//
+// What d[k] is, and what a loop over a dict gives. Floor 6. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "multiprocessing/sharedctypes/access.hpp"
+
+namespace multiprocessing {
+
+template <class K, class V>
+class DictProxy;
+
+/// An entry of a dict's snapshot. It is the pair of key and value, and in a loop over the keys, as
+/// Python's, it is the key.
+///
+///     for (const auto& [key, value] : dict) …        for (const std::string& key : dict) …
+template <class K, class V>
+struct DictItem : std::pair<K, V> {
+    using std::pair<K, V>::pair;
+    operator const K&() const noexcept { return this->first; }
+};
+
+namespace detail {
+
+/// What `d[k]` is. It refers to the dict's handle for as long as the expression lasts.
+template <class K, class V>
+class DictElement : public AccessOperators<DictElement<K, V>, V> {
+  public:
+    DictElement(DictProxy<K, V> dict, K key) : dict_(std::move(dict)), key_(std::move(key)) {}
+    DictElement(const DictElement&) = default;
+
+    /// @throws KeyError when there is no such key
+    [[nodiscard]] V load() const { return dict_.at(key_); }
+    template <class F>
+    V change(F change) const {
+        return dict_.update_with(key_, std::move(change));
+    }
+
+    const DictElement& operator=(const V& value) const {
+        dict_.set(key_, value);
+        return *this;
+    }
+    const DictElement& operator=(const DictElement& other) const { return *this = other.load(); }
+
+    /// Of a nested container: d["outer"]["inner"].
+    template <class Index>
+        requires requires(const V& value, Index&& index) { value[std::forward<Index>(index)]; }
+    auto operator[](Index&& index) const {
+        return load()[std::forward<Index>(index)];
+    }
+    /// A copy of the value, for its members: d["list"]->append(1).
+    struct Arrow {
+        V value;
+        V* operator->() noexcept { return &value; }
+    };
+    Arrow operator->() const { return {load()}; }
+
+  private:
+    DictProxy<K, V> dict_;
+    K key_;
+};
+
+}  // namespace detail
+
+}  // namespace multiprocessing

@@ -1,0 +1,174 @@
+// multiprocessing/managers/key.hpp
+//
+// Keys of a dict. The processes of a family have no hash function in common but that of the bytes,
+// so a key is hashed and compared as it travels, where that is sound: equal keys have equal bytes.
+// Else its own std::hash and == decide. Floor 6. Start at EncodedKey.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/managers/word.hpp"
+#include "multiprocessing/reduction.hpp"
+
+namespace multiprocessing::detail {
+
+template <class T>
+consteval bool has_canonical_bytes();
+
+template <class... Ts>
+consteval bool all_have_canonical_bytes(TypeList<Ts...>) {
+    return (has_canonical_bytes<std::remove_cv_t<Ts>>() && ...);
+}
+
+/// Says whether two Ts are equal exactly when the bytes are that they travel as. Not so for types
+/// with padding, floating-point numbers (0.0 == -0.0), hash tables (they have any order), and types
+/// that travel by functions of their own.
+template <class T>
+consteval bool has_canonical_bytes() {
+    if constexpr (kind<T> == Kind::bitwise) {
+        return std::is_empty_v<T> || std::has_unique_object_representations_v<T>;
+    } else if constexpr (kind<T> == Kind::contiguous || kind<T> == Kind::sequence ||
+                         kind<T> == Kind::c_array || kind<T> == Kind::array ||
+                         kind<T> == Kind::tuple || kind<T> == Kind::optional ||
+                         kind<T> == Kind::variant || kind<T> == Kind::aggregate) {
+        return all_have_canonical_bytes(typename Pickler<T>::Elements{});
+    } else if constexpr (kind<T> == Kind::associative) {
+        return !requires { typename T::hasher; } &&
+               all_have_canonical_bytes(typename Pickler<T>::Elements{});
+    } else {
+        return kind<T> == Kind::path;
+    }
+}
+
+template <class T>
+concept has_std_hash = requires(const T& key) {
+    { std::hash<T>{}(key) } -> std::convertible_to<std::size_t>;
+    { key == key } -> std::convertible_to<bool>;
+};
+
+/// Ends the compilation with the reason when a K cannot be a key.
+template <class K>
+consteval void require_key() {
+    require_picklable<K>();
+    static_assert(!picklable<K> || has_canonical_bytes<K>() || has_std_hash<K>,
+                  "multiprocessing: a dict's key of this type cannot be looked up: keys are "
+                  "compared by their bytes, and it has padding, a floating-point number, a hash "
+                  "table or functions of its own in it. Specialise std::hash for it and give it "
+                  "operator==, or use a std::string, a std::tuple or a std::vector of such as key");
+}
+
+/// Mixes the bits of a hash so that the low ones depend on all.
+constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
+    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+    return x ^ (x >> 32);
+}
+
+/// Returns a hash of bytes, the same in every process.
+inline std::uint64_t hash_of(std::span<const std::byte> bytes) noexcept {
+    std::uint64_t hash = bytes.size() * 0x9e3779b97f4a7c15u;
+    std::size_t at = 0;
+    for (; at + 8 <= bytes.size(); at += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + at, 8);
+        hash = mixed(hash ^ word);
+    }
+    if (at < bytes.size()) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, bytes.data() + at, bytes.size() - at);
+        hash = mixed(hash ^ word);
+    }
+    return hash;
+}
+
+/// A key as the dict looks for it.
+template <class K>
+class EncodedKey {
+  public:
+    explicit EncodedKey(const K& key) : key_(key) {
+        std::uint64_t hash = 0;
+        if constexpr (is_inline<K>) {
+            if constexpr (std::is_floating_point_v<K>) {
+                word_ = encode<K>(key + K{0}).get();  // -0.0 becomes 0.0
+            } else {
+                word_ = encode(key).get();
+            }
+            hash = has_canonical_bytes<K>() || std::is_floating_point_v<K> ? mixed(word_)
+                                                                           : hash_by_class();
+        } else {
+            builder_.archive()(key);
+            hash = has_canonical_bytes<K>() ? hash_of(builder_.content()) : hash_by_class();
+        }
+        hash_ = hash | 1;  // 0 stands for an entry that was erased
+    }
+    EncodedKey(const EncodedKey&) = delete;
+    EncodedKey& operator=(const EncodedKey&) = delete;
+
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+    /// Whether the key of an entry is equal to this one.
+    [[nodiscard]] bool equals(std::uint64_t word) const {
+        if constexpr (is_inline<K> && (has_canonical_bytes<K>() || std::is_floating_point_v<K>)) {
+            return word == word_;
+        } else if constexpr (has_canonical_bytes<K>()) {
+            const auto other = PayloadView(heap().at<Blob>(word)->payload()).bytes();
+            const auto own = builder_.content();
+            return other.size() == own.size() &&
+                   std::memcmp(other.data(), own.data(), own.size()) == 0;
+        } else {
+            return decode<K>(word) == key_;
+        }
+    }
+
+    /// Makes the word for a new entry. Once. @throws std::bad_alloc
+    [[nodiscard]] OwnedWord take() {
+        if constexpr (is_inline<K>) {
+            return {word_, false};
+        } else {
+            return {heap().offset_of(&Blob::make(builder_)), true};
+        }
+    }
+
+    /// Returns what is thrown when there is no such entry.
+    [[nodiscard]] KeyError error() const {
+        if constexpr (std::is_same_v<K, bool> || std::is_same_v<K, char>) {
+            return KeyError("no such key: " + std::to_string(static_cast<int>(key_)));
+        } else if constexpr (std::is_arithmetic_v<K>) {
+            return KeyError("no such key: " + std::to_string(key_));
+        } else if constexpr (std::is_convertible_v<const K&, std::string_view>) {
+            return KeyError("no such key: '" + std::string(std::string_view(key_)) + "'");
+        } else {
+            return KeyError("no such key of type " + std::string(type_name<K>()));
+        }
+    }
+
+  private:
+    struct Nothing {
+        explicit Nothing(std::size_t) {}
+    };
+
+    [[nodiscard]] std::uint64_t hash_by_class() const {
+        if constexpr (has_std_hash<K>) {
+            return mixed(std::hash<K>{}(key_));
+        } else {
+            return 0;
+        }
+    }
+
+    const K& key_;
+    std::uint64_t hash_;
+    std::uint64_t word_ = 0;
+    std::conditional_t<is_inline<K>, Nothing, PayloadBuilder> builder_{sizeof(Blob)};
+};
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,394 @@
+// multiprocessing/managers/list_proxy.hpp
+//
+// ListProxy: a list that the processes of a family share. Mirrors CPython
+// Lib/multiprocessing/managers.py, ListProxy. Floor 6. Start at ListProxy.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <numeric>
+#include <ranges>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/managers/container.hpp"
+#include "multiprocessing/managers/dict_proxy.hpp"
+#include "multiprocessing/managers/list_state.hpp"
+#include "multiprocessing/managers/word.hpp"
+#include "multiprocessing/sharedctypes/access.hpp"
+#include "multiprocessing/sharedctypes/array.hpp"
+
+namespace multiprocessing {
+
+template <class T>
+class ListProxy;
+
+namespace detail {
+
+/// What `l[i]` is.
+template <class T>
+class ListElement : public AccessOperators<ListElement<T>, T> {
+  public:
+    ListElement(ListProxy<T> list, std::ptrdiff_t index) : list_(std::move(list)), index_(index) {}
+    ListElement(const ListElement&) = default;
+
+    /// @throws IndexError when there is no such item
+    [[nodiscard]] T load() const { return list_.at(index_); }
+    template <class F>
+    T change(F change) const {
+        return list_.update_with(index_, std::move(change));
+    }
+
+    const ListElement& operator=(const T& value) const {
+        list_.set(index_, value);
+        return *this;
+    }
+    const ListElement& operator=(const ListElement& other) const { return *this = other.load(); }
+
+    /// Of a nested container: l[0]["key"].
+    template <class Index>
+        requires requires(const T& value, Index&& index) { value[std::forward<Index>(index)]; }
+    auto operator[](Index&& index) const {
+        return load()[std::forward<Index>(index)];
+    }
+    /// A copy of the item, for its members: l[0]->size().
+    struct Arrow {
+        T value;
+        T* operator->() noexcept { return &value; }
+    };
+    Arrow operator->() const { return {load()}; }
+
+  private:
+    ListProxy<T> list_;
+    std::ptrdiff_t index_;
+};
+
+}  // namespace detail
+
+/// A list in shared memory; a handle. It has Python's methods; each call is one step, between whose
+/// beginning and end no other process comes. Negative indices count from the end.
+///
+///     auto l = manager.list<int>({1, 2, 3});   l.append(4);   l[0] += 1;   int last = l[-1];
+///
+/// Items are copies: to change a vector in a list, use update_with, or store it again. Adding and
+/// taking at the end, reading and replacing take the same time however long the list is; inserting
+/// and taking elsewhere copies it (8 bytes an item).
+/// @par Processes One that is killed in the middle of a call leaves the list as it was before it
+/// @par Source CPython Lib/multiprocessing/managers.py, ListProxy
+template <class T>
+class ListProxy {
+  public:
+    using value_type = T;
+
+    // --- one item ---
+
+    /// Returns the item at the index: it can be read, assigned and changed: l[0] += 1.
+    detail::ListElement<T> operator[](std::ptrdiff_t index) const { return {*this, index}; }
+
+    /// @throws IndexError when there is no such item
+    [[nodiscard]] T at(std::ptrdiff_t index) const {
+        detail::OwnedWord word;
+        {
+            const Lock lock(state());
+            word = copy_of(state().current().words()[place_of(index)]);
+        }
+        return detail::decode<T>(word.get());
+    }
+    /// Replaces an item. @throws IndexError when there is none
+    void set(std::ptrdiff_t index, const T& value) const {
+        detail::OwnedWord word = detail::encode(value);
+        detail::OwnedWord old;  // dropped when the lock is released
+        const Lock lock(state());
+        old = state().replace(place_of(index), std::move(word));
+    }
+    /// Changes an item in one step: `change(T&)`, or `T change(T)`. If it throws, nothing has
+    /// changed. It must not use this list.
+    /// @returns the new value @throws IndexError when there is no such item
+    template <class F>
+    T update_with(std::ptrdiff_t index, F change) const {
+        detail::OwnedWord old;
+        const Lock lock(state());
+        const std::size_t place = place_of(index);
+        const detail::UserCall call(state());
+        T value = detail::decode<T>(state().current().words()[place]);
+        detail::apply_change(change, value);
+        old = state().replace(place, detail::encode(value));
+        return value;
+    }
+
+    void append(const T& value) const {
+        detail::OwnedWord word = detail::encode(value);
+        const Lock lock(state());
+        state().append(std::move(word));
+    }
+    /// Inserts an item before `index`, which is clipped to the list as in Python.
+    void insert(std::ptrdiff_t index, const T& value) const {
+        detail::OwnedWord word = detail::encode(value);
+        const Lock lock(state());
+        const std::uint64_t raw = word.get();
+        state().edit(detail::clipped_bound(index, length()), 0, {&raw, 1});
+        word.release();
+    }
+    /// Takes an item out, by default the last, and returns it.
+    /// @throws IndexError when the list is empty, or the index is out of range
+    T pop(std::ptrdiff_t index = -1) const {
+        detail::OwnedWord word;
+        {
+            const Lock lock(state());
+            if (length() == 0) throw IndexError("pop from empty list");
+            word = state().erase(place_of(index));
+        }
+        return detail::decode<T>(word.get());
+    }
+    /// Takes an item out; Python's del l[i]. @throws IndexError when there is none
+    void erase(std::ptrdiff_t index) const {
+        detail::OwnedWord word;
+        const Lock lock(state());
+        word = state().erase(place_of(index));
+    }
+    /// Takes out the first item that is equal to `value`. @throws ValueError when there is none
+    void remove(const T& value) const {
+        detail::OwnedWord word;
+        const Lock lock(state());
+        const std::size_t place = find(value, 0, length());
+        if (place == length()) throw ValueError("list.remove(x): x not in list");
+        word = state().erase(place);
+    }
+
+    // --- looking ---
+
+    /// Returns the place of the first item from `start` to `stop` that is equal to `value`.
+    /// @throws ValueError when there is none
+    [[nodiscard]] std::size_t index(const T& value, std::ptrdiff_t start = 0,
+                                    std::ptrdiff_t stop = PTRDIFF_MAX) const {
+        const Lock lock(state());
+        const std::size_t end = detail::clipped_bound(stop, length());
+        const std::size_t place = find(value, detail::clipped_bound(start, length()), end);
+        if (place >= end) throw ValueError("list.index(x): x not in list");
+        return place;
+    }
+    [[nodiscard]] std::size_t count(const T& value) const {
+        const std::vector<T> items = to_vector();
+        return static_cast<std::size_t>(std::ranges::count(items, value));
+    }
+    [[nodiscard]] bool contains(const T& value) const {
+        const Lock lock(state());
+        return find(value, 0, length()) != length();
+    }
+    [[nodiscard]] std::size_t size() const {
+        const Lock lock(state());
+        return length();
+    }
+    [[nodiscard]] bool empty() const { return size() == 0; }
+
+    /// Returns the items as they are at one moment.
+    [[nodiscard]] std::vector<T> to_vector() const { return slice(0, PTRDIFF_MAX); }
+    /// As Python's copy(): the items, no longer shared.
+    [[nodiscard]] std::vector<T> copy() const { return to_vector(); }
+    /// Returns l[start:stop], the bounds clipped as in Python.
+    [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
+        std::vector<detail::OwnedWord> words;
+        {
+            const Lock lock(state());
+            for (const std::uint64_t word :
+                 detail::sliced(state().current().items(), start, stop)) {
+                words.push_back(copy_of(word));
+            }
+        }
+        std::vector<T> items;
+        items.reserve(words.size());
+        for (const auto& word : words) items.push_back(detail::decode<T>(word.get()));
+        return items;
+    }
+
+    // --- the whole list ---
+
+    /// Appends many items, in one step. @param items any range, or another list of a manager
+    template <std::ranges::input_range Items>
+    void extend(const Items& items) const {
+        splice(PTRDIFF_MAX, PTRDIFF_MAX, items);
+    }
+    void extend(std::initializer_list<T> items) const { splice(PTRDIFF_MAX, PTRDIFF_MAX, items); }
+    void extend(const ListProxy& other) const {
+        splice(PTRDIFF_MAX, PTRDIFF_MAX, other.to_vector());
+    }
+    template <class Items>
+    const ListProxy& operator+=(const Items& items) const {
+        extend(items);
+        return *this;
+    }
+    const ListProxy& operator+=(std::initializer_list<T> items) const {
+        extend(items);
+        return *this;
+    }
+    /// Puts items in the place of l[start:stop]; Python's assignment to a slice.
+    template <std::ranges::input_range Items>
+    void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop, const Items& items) const {
+        splice(start, stop, items);
+    }
+    void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop,
+                   std::initializer_list<T> items) const {
+        splice(start, stop, items);
+    }
+
+    /// Takes all items out.
+    void clear() const { splice(0, PTRDIFF_MAX, std::initializer_list<T>{}); }
+
+    void reverse() const {
+        const Lock lock(state());
+        const auto items = state().current().items();
+        permute({items.rbegin(), items.rend()});
+    }
+    /// Sorts the items, equal ones in the order that they had. @param less when a goes before b
+    template <class Less = std::less<>>
+    void sort(Less less = {}) const {
+        const Lock lock(state());
+        const detail::UserCall call(state());
+        const auto items = state().current().items();
+        std::vector<T> values;
+        for (const std::uint64_t word : items) values.push_back(detail::decode<T>(word));
+        std::vector<std::size_t> order(items.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return static_cast<bool>(less(std::as_const(values)[a], std::as_const(values)[b]));
+        });
+        std::vector<std::uint64_t> words;
+        for (const std::size_t i : order) words.push_back(items[i]);
+        permute(words);
+    }
+
+    /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
+    [[nodiscard]] auto begin() const { return SnapshotIterator(to_vector()); }
+    [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    /// Two proxies are equal when they are proxies of the same list.
+    friend bool operator==(const ListProxy& a, const ListProxy& b) noexcept {
+        return a.handle_ == b.handle_;
+    }
+
+    /// For the library: a new list of a manager.
+    explicit ListProxy(const detail::Handle<detail::ManagerState>& manager)
+        : handle_(make(manager)) {}
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    static ListProxy from_shared_handle(detail::AnyHandle handle) {
+        return ListProxy(std::move(handle));
+    }
+
+  private:
+    using Lock = detail::ContainerLock<detail::ListState>;
+
+    class SnapshotIterator {
+      public:
+        using value_type = T;
+        using difference_type = std::ptrdiff_t;
+
+        explicit SnapshotIterator(std::vector<T> items)
+            : items_(std::make_shared<std::vector<T>>(std::move(items))) {}
+        decltype(auto) operator*() const noexcept { return std::as_const(*items_)[at_]; }
+        SnapshotIterator& operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        SnapshotIterator operator++(int) noexcept {
+            SnapshotIterator before = *this;
+            ++at_;
+            return before;
+        }
+        friend bool operator==(const SnapshotIterator& it, std::default_sentinel_t) noexcept {
+            return it.at_ == it.items_->size();
+        }
+
+      private:
+        std::shared_ptr<std::vector<T>> items_;
+        std::size_t at_ = 0;
+    };
+
+    explicit ListProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+
+    static detail::Handle<detail::ListState> make(
+        const detail::Handle<detail::ManagerState>& manager) {
+        if constexpr (picklable<T>) {
+            return detail::make_shared_object<detail::ListState>(manager.any(),
+                                                                 !detail::is_inline<T>);
+        } else {
+            detail::require_picklable<T>();
+            return {};
+        }
+    }
+
+    [[nodiscard]] detail::ListState& state() const noexcept { return *handle_; }
+    [[nodiscard]] std::size_t length() const noexcept { return state().current().length(); }
+
+    static detail::OwnedWord copy_of(std::uint64_t word) noexcept {
+        return detail::OwnedWord::copy_of(word, !detail::is_inline<T>);
+    }
+
+    /// Returns the place that an index means. With the lock.
+    [[nodiscard]] std::size_t place_of(std::ptrdiff_t index) const {
+        const auto count = static_cast<std::ptrdiff_t>(length());
+        const std::ptrdiff_t place = index < 0 ? index + count : index;
+        if (place < 0 || place >= count) {
+            throw IndexError("list index out of range: " + std::to_string(index) +
+                             " in a list of " + std::to_string(count));
+        }
+        return static_cast<std::size_t>(place);
+    }
+
+    /// Returns the place of the first equal item, or length(). With the lock.
+    [[nodiscard]] std::size_t find(const T& value, std::size_t first, std::size_t last) const {
+        const detail::UserCall call(state());
+        const auto items = state().current().items();
+        for (std::size_t i = first; i < last; ++i) {
+            if (detail::decode<T>(items[i]) == value) return i;
+        }
+        return items.size();
+    }
+
+    /// Puts items in the place of l[start:stop]. They are encoded before the lock is taken.
+    template <class Items>
+    void splice(std::ptrdiff_t start, std::ptrdiff_t stop, const Items& items) const {
+        std::vector<detail::OwnedWord> words;
+        for (auto&& item : items) words.push_back(detail::encode<T>(static_cast<T>(item)));
+        std::vector<std::uint64_t> raw;
+        for (const auto& word : words) raw.push_back(word.get());
+        std::vector<detail::OwnedWord> old;
+        const Lock lock(state());
+        const std::size_t first = detail::clipped_bound(start, length());
+        const auto replaced = detail::sliced(state().current().items(), start, stop);
+        old.reserve(replaced.size());
+        const std::vector<std::uint64_t> replaced_words(replaced.begin(), replaced.end());
+        if (replaced.empty() && first == length()) {
+            if (state().current().capacity - length() < raw.size()) state().grow(raw.size());
+            state().current().append(raw);
+        } else {
+            state().edit(first, replaced.size(), raw);
+        }
+        for (auto& word : words) word.release();
+        for (const std::uint64_t word : replaced_words) {
+            old.emplace_back(word, !detail::is_inline<T>);
+        }
+    }
+
+    /// Gives the items another order. With the lock.
+    void permute(const std::vector<std::uint64_t>& words) const {
+        detail::ListTablePointer fresh(&detail::ListTable::make(words.size()));
+        fresh->append(words);
+        state().flip(std::move(fresh));
+    }
+
+    detail::Handle<detail::ListState> handle_;
+};
+
+}  // namespace multiprocessing

@@ -1,0 +1,145 @@
+// multiprocessing/managers/namespace_proxy.hpp
+//
+// NamespaceProxy: named values of any types that the processes of a family share. Mirrors CPython
+// Lib/multiprocessing/managers.py, Namespace. Floor 6. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/managers/container.hpp"
+#include "multiprocessing/managers/dict_state.hpp"
+#include "multiprocessing/managers/key.hpp"
+#include "multiprocessing/managers/word.hpp"
+#include "multiprocessing/reduction.hpp"
+#include "multiprocessing/reduction/type_name.hpp"
+
+namespace multiprocessing {
+namespace detail {
+
+/// The type as which a value is kept: a string literal is a std::string.
+template <class T>
+using KeptType = std::conditional_t<!std::same_as<std::decay_t<T>, std::string> &&
+                                        std::convertible_to<const T&, std::string_view>,
+                                    std::string, std::decay_t<T>>;
+
+}  // namespace detail
+
+/// Named values in shared memory, each of a type of its own; a handle.
+///
+///     auto ns = manager.Namespace();   ns.set("rate", 0.5);   double rate =
+///     ns.get<double>("rate");
+///
+/// @par Processes One that is killed in the middle of a call leaves the value as it was before it
+/// @par Source CPython Lib/multiprocessing/managers.py, Namespace, NamespaceProxy
+class NamespaceProxy {
+  public:
+    /// Sets a value. Its type is T, or std::string for what converts to a std::string_view.
+    template <class T>
+    void set(const std::string& name, const T& value) const {
+        using Kept = detail::KeptType<T>;
+        detail::EncodedKey<std::string> key(name);
+        detail::OwnedWord word = encode<Kept>(static_cast<const Kept&>(value));
+        detail::OwnedWord old;  // dropped when the lock is released
+        const Lock lock(state());
+        if (detail::DictEntry* const entry = state().find(key)) {
+            old = state().replace(*entry, std::move(word));
+        } else {
+            state().insert(key.hash(), key.take(), std::move(word));
+        }
+    }
+
+    /// Returns a value.
+    /// @throws KeyError when there is none of that name
+    /// @throws TypeError when it is of another type; the message names both
+    template <class T>
+    [[nodiscard]] T get(const std::string& name) const {
+        const detail::EncodedKey<std::string> key(name);
+        detail::OwnedWord word;
+        {
+            const Lock lock(state());
+            const detail::DictEntry* const entry = state().find(key);
+            if (entry == nullptr) throw key.error();
+            word = detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
+        }
+        return decode<T>(name, word.get());
+    }
+
+    [[nodiscard]] bool has(const std::string& name) const {
+        const detail::EncodedKey<std::string> key(name);
+        const Lock lock(state());
+        return state().find(key) != nullptr;
+    }
+
+    /// Takes a value out. @throws KeyError when there is none of that name
+    void del(const std::string& name) const {
+        const detail::EncodedKey<std::string> key(name);
+        detail::DictState::Erased erased;
+        const Lock lock(state());
+        detail::DictEntry* const entry = state().find(key);
+        if (entry == nullptr) throw key.error();
+        erased = state().erase(*entry);
+    }
+
+    /// Returns the names, in the order in which they were first set.
+    [[nodiscard]] std::vector<std::string> names() const {
+        std::vector<std::string> names;
+        const Lock lock(state());
+        state().for_each([&](const detail::DictEntry& entry) {
+            names.push_back(detail::decode<std::string>(entry.key));
+        });
+        return names;
+    }
+
+    /// Two proxies are equal when they are proxies of the same namespace.
+    friend bool operator==(const NamespaceProxy& a, const NamespaceProxy& b) noexcept {
+        return a.handle_ == b.handle_;
+    }
+
+    /// For the library: a new namespace of a manager.
+    explicit NamespaceProxy(const detail::Handle<detail::ManagerState>& manager)
+        : handle_(detail::make_shared_object<detail::DictState>(manager.any(), true, true)) {}
+    /// For the library: the handle as it travels, and one that has arrived.
+    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    static NamespaceProxy from_shared_handle(detail::AnyHandle handle) {
+        return NamespaceProxy(std::move(handle));
+    }
+
+  private:
+    using Lock = detail::ContainerLock<detail::DictState>;
+
+    explicit NamespaceProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+
+    [[nodiscard]] detail::DictState& state() const noexcept { return *handle_; }
+
+    /// A value travels behind the fingerprint and the name of its type.
+    template <class T>
+    static detail::OwnedWord encode(const T& value) {
+        detail::PayloadBuilder builder(sizeof(detail::Blob));
+        builder.archive()(detail::type_fingerprint<T>(), std::string(detail::type_name<T>()),
+                          value);
+        return {detail::heap().offset_of(&detail::Blob::make(builder)), true};
+    }
+    template <class T>
+    static T decode(const std::string& name, std::uint64_t word) {
+        detail::PayloadReader reader(detail::heap().at<detail::Blob>(word)->payload());
+        const auto fingerprint = reader.archive().template read<std::uint64_t>();
+        const auto type = reader.archive().template read<std::string>();
+        if (fingerprint != detail::type_fingerprint<T>()) {
+            throw TypeError("the value \"" + name + "\" is of type " + type + ", not " +
+                            std::string(detail::type_name<T>()));
+        }
+        return reader.archive().template read<T>();
+    }
+
+    detail::Handle<detail::DictState> handle_;
+};
+
+}  // namespace multiprocessing

@@ -1,0 +1,103 @@
+// multiprocessing/managers/word.hpp
+//
+// What a container holds of a value: one 64-bit word, which is stored at once. A small plain value
+// is the word itself, any other is a message that the word points to, which nobody ever changes.
+// So who has taken a count of a message can read it while others replace it in the container.
+// Floor 6. Start at encode. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "multiprocessing/heap.hpp"
+#include "multiprocessing/reduction.hpp"
+#include "multiprocessing/reduction/payload.hpp"
+
+namespace multiprocessing::detail {
+
+/// A message in the heap, counted: a SharedObject and, behind it, a payload.
+struct Blob : SharedObject {
+    Blob() noexcept : SharedObject(ObjectKind::blob) { birth = never_inherited; }
+
+    [[nodiscard]] const void* payload() const noexcept { return this + 1; }
+
+    /// Makes one of what is in a builder with a prefix of sizeof(Blob).
+    static Blob& make(PayloadBuilder& builder) { return *new (builder.finish()) Blob; }
+};
+static_assert(sizeof(Blob) == 16);
+
+inline const bool blobs_are_destroyed = [] {
+    destroyers[static_cast<std::size_t>(ObjectKind::blob)] = [](SharedObject& object) noexcept {
+        drop_handles(PayloadView(static_cast<Blob&>(object).payload()).handles());
+    };
+    return true;
+}();
+
+/// Values of T are words.
+template <class T>
+inline constexpr bool is_inline = bitwise<T> && sizeof(T) <= sizeof(std::uint64_t);
+
+/// A word that this object owns: if it points to a message, one count of it.
+class OwnedWord {
+  public:
+    OwnedWord() = default;
+    OwnedWord(std::uint64_t word, bool is_blob) noexcept : word_(word), is_blob_(is_blob) {}
+    OwnedWord(OwnedWord&& other) noexcept
+        : word_(std::exchange(other.word_, 0)), is_blob_(std::exchange(other.is_blob_, false)) {}
+    OwnedWord& operator=(OwnedWord&& other) noexcept {
+        std::swap(word_, other.word_);
+        std::swap(is_blob_, other.is_blob_);
+        return *this;
+    }
+    ~OwnedWord() {
+        if (is_blob_) drop_reference(*heap().at<SharedObject>(word_));
+    }
+
+    /// Takes a count of a word that another one keeps meanwhile.
+    static OwnedWord copy_of(std::uint64_t word, bool is_blob) noexcept {
+        if (is_blob) add_reference(*heap().at<SharedObject>(word));
+        return {word, is_blob};
+    }
+
+    [[nodiscard]] std::uint64_t get() const noexcept { return word_; }
+    /// Gives the word up, to a container that has stored it.
+    std::uint64_t release() noexcept {
+        is_blob_ = false;
+        return word_;
+    }
+
+  private:
+    std::uint64_t word_ = 0;
+    bool is_blob_ = false;
+};
+
+/// Makes the word of a value. @throws std::bad_alloc
+template <class T>
+OwnedWord encode(const T& value) {
+    if constexpr (is_inline<T>) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, std::addressof(value), sizeof(T));
+        return {word, false};
+    } else {
+        PayloadBuilder builder(sizeof(Blob));
+        builder.archive()(value);
+        return {heap().offset_of(&Blob::make(builder)), true};
+    }
+}
+
+/// Reads the value of a word.
+template <class T>
+T decode(std::uint64_t word) {
+    if constexpr (is_inline<T>) {
+        InputArchive archive({reinterpret_cast<const std::byte*>(&word), sizeof(T)});
+        return archive.read<T>();
+    } else {
+        return PayloadReader(heap().at<Blob>(word)->payload()).archive().template read<T>();
+    }
+}
+
+}  // namespace multiprocessing::detail
