@@ -3,6 +3,8 @@
 // What d[k] is, and what a loop over a dict gives. Floor 6. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include "multiprocessing/sharedctypes/access.hpp"
@@ -23,6 +25,17 @@ struct DictItem : std::pair<K, V> {
 };
 
 namespace detail {
+
+/// Returns a copy of `container[index]`; a signed index where the container wants an unsigned one.
+template <class Container, class Index>
+auto element_of(const Container& container, Index&& index) {
+    if constexpr (std::integral<std::decay_t<Index>> &&
+                  requires { typename Container::size_type; }) {
+        return container[static_cast<typename Container::size_type>(index)];
+    } else {
+        return container[std::forward<Index>(index)];
+    }
+}
 
 /// What `d[k]` is. It refers to the dict's handle for as long as the expression lasts.
 template <class K, class V>
@@ -48,7 +61,7 @@ class DictElement : public AccessOperators<DictElement<K, V>, V> {
     template <class Index>
         requires requires(const V& value, Index&& index) { value[std::forward<Index>(index)]; }
     auto operator[](Index&& index) const {
-        return load()[std::forward<Index>(index)];
+        return detail::element_of(load(), std::forward<Index>(index));
     }
     /// A copy of the value, for its members: d["list"]->append(1).
     struct Arrow {

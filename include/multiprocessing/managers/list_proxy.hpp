@@ -60,7 +60,7 @@ class ListElement : public AccessOperators<ListElement<T>, T> {
     template <class Index>
         requires requires(const T& value, Index&& index) { value[std::forward<Index>(index)]; }
     auto operator[](Index&& index) const {
-        return load()[std::forward<Index>(index)];
+        return detail::element_of(load(), std::forward<Index>(index));
     }
     /// A copy of the item, for its members: l[0]->size().
     struct Arrow {
