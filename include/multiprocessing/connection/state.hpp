@@ -246,6 +246,7 @@ class ConnectionState {
     class Call {
       public:
         Call(ConnectionState& state, CallMutex& mutex) : state_(state), mutex_(mutex) {
+            state.check_open();  // not behind a call that may take long
             mutex_.lock();
         }
         Call(const Call&) = delete;
