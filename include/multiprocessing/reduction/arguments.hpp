@@ -193,10 +193,12 @@ struct ArgumentsDoNotFit {
                   "multiprocessing: fewer arguments are given than the function has parameters. "
                   "The arguments of ArgumentsDoNotFit are the function, its parameters (in a "
                   "TypeList) and the types that were given");
-    static_assert(fit != Fit::wrong_types,
-                  "multiprocessing: an argument cannot be converted to the type of the function's "
-                  "parameter. The arguments of ArgumentsDoNotFit are the function, its parameters "
-                  "(in a TypeList) and the types that were given");
+    static_assert(
+        fit != Fit::wrong_types,
+        "multiprocessing: an argument cannot be converted to the type of the function's "
+        "parameter (a variable that cannot be copied needs std::move). The arguments of "
+        "ArgumentsDoNotFit are the function, its parameters (in a TypeList) and the types "
+        "that were given");
     static_assert(fit != Fit::not_invocable,
                   "multiprocessing: the function cannot be called with these arguments. The "
                   "arguments of ArgumentsDoNotFit are the function, `unknown` (it is overloaded or "
