@@ -4,8 +4,9 @@
 // Mirrors CPython Lib/multiprocessing/connection.py. Floor 4. Start at connection/connection.hpp.
 //
 // Below it: connection/state.hpp (what a Connection consists of), connection/frame.hpp (messages as
-// bytes), connection/byte_stream.hpp (bytes through a pipe or socket), and for connections in
-// messages connection/descriptor_passing.hpp and connection/descriptor_lot.hpp.
+// bytes), connection/byte_stream.hpp (bytes through a pipe or socket), connection/message.hpp (what
+// else a message takes along), and for connections in messages connection/descriptor_passing.hpp
+// and connection/descriptor_lot.hpp.
 // SPDX-License-Identifier: MIT
 #pragma once
 

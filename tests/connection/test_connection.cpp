@@ -185,6 +185,9 @@ TEST_CASE("Connection.recv of another type is a TypeError that names both, and t
         REQUIRE_THROWS_WITH(a.recv<int>(), Catch::Matchers::ContainsSubstring("is bytes"));
         REQUIRE_THROWS_AS(a.recv<std::vector<double>>(), mp::TypeError);
         REQUIRE(a.recv_bytes() == "bytes");
+        REQUIRE_THROWS_WITH(a.recv<std::string>(),
+                            Catch::Matchers::ContainsSubstring("recv of std::string: ") &&
+                                Catch::Matchers::ContainsSubstring("std::vector<double>"));
         REQUIRE_THROWS_AS(a.recv<std::vector<float>>(), mp::TypeError);
         REQUIRE(a.recv<std::vector<double>>().size() == 1000);
         REQUIRE_FALSE(a.poll());
@@ -343,6 +346,14 @@ TEST_CASE("Connection.recv_bytes_into fills the buffer from the offset on", "[co
         b.send_bytes("");
         REQUIRE(a.recv_bytes_into(buffer, 10) == 0);
         REQUIRE_THROWS_WITH(a.recv_bytes_into(buffer, 11), "offset too large");
+        char chars[8] = {};
+        b.send_bytes("xyz");
+        REQUIRE(a.recv_bytes_into(chars) == 3);
+        REQUIRE(std::string(chars) == "xyz");
+        std::string text_buffer(5, '.');
+        b.send_bytes("xyz");
+        REQUIRE(a.recv_bytes_into(text_buffer, 1) == 3);
+        REQUIRE(text_buffer == ".xyz.");
         std::array<int, 4> numbers{};
         b.send_bytes(std::vector<int>{5, 6});
         REQUIRE(a.recv_bytes_into(numbers, sizeof(int)) == 2 * sizeof(int));
@@ -417,6 +428,28 @@ TEMPLATE_TEST_CASE("Connection.poll waits for a message, at most for the timeout
     REQUIRE(child.join() == 0);
     b.close();
     REQUIRE(a.poll(std::nullopt));
+}
+
+// CPython's _TestPoll: the system's own buffers know no messages.
+TEST_CASE("Connection.poll is true for each message, the empty one too, and merges none",
+          "[connection]") {
+    for (const bool duplex : {true, false}) {
+        auto [a, b] = mp::Pipe(duplex);
+        b.send_bytes("");
+        b.send_bytes("");
+        REQUIRE(a.poll());
+        REQUIRE(a.recv_bytes().empty());
+        REQUIRE(a.poll());
+        REQUIRE(a.recv_bytes().empty());
+        REQUIRE_FALSE(a.poll());
+        for (const char* text : {"a", "b", "cd"}) b.send_bytes(text);
+        REQUIRE(a.recv_bytes() == "a");
+        REQUIRE(a.poll());
+        REQUIRE(a.poll());
+        REQUIRE(a.recv_bytes() == "b");
+        REQUIRE(a.recv_bytes() == "cd");
+        REQUIRE_FALSE(a.poll());
+    }
 }
 
 TEST_CASE("Connection.poll goes on after signals", "[connection]") {

@@ -171,6 +171,23 @@ TEST_CASE("Connection: connections anywhere in a message arrive, each as itself"
     }
 }
 
+// CPython's test_large_fd_transfer: more than select(2) and one byte can count.
+TEMPLATE_TEST_CASE("Connection: the number of a descriptor may be large", "[connection]",
+                   START_METHODS) {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    auto [a, b] = mp::Pipe();
+    const int high = ::fcntl(b.fileno(), F_DUPFD_CLOEXEC, 1020);
+    if (high < 0) return;  // RLIMIT_NOFILE
+    b = mp::Connection(mp::detail::Descriptor(high), {true, true, true});
+    REQUIRE_FALSE(b.poll());
+    auto [control, child_control] = mp::Pipe();
+    Child<TestType> child(connect_through, std::move(child_control));
+    control.send(std::move(b));
+    REQUIRE(a.recv<std::string>() == "connected");
+    REQUIRE(child.join() == 0);
+}
+
 TEST_CASE("Connection: more connections in a message than the kernel takes at once arrive",
           "[connection]") {
     const NothingLeft check;

@@ -5,8 +5,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -23,6 +21,8 @@
 #include <vector>
 
 #include "multiprocessing/connection/descriptor_lot.hpp"
+#include "multiprocessing/connection/message.hpp"
+#include "multiprocessing/connection/sent_type.hpp"
 #include "multiprocessing/connection/state.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
@@ -31,76 +31,6 @@
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
-namespace detail {
-
-template <class T>
-consteval auto sent_type() {
-    using Value = std::remove_cv_t<T>;
-    if constexpr (is_c_string<Value>) {
-        return std::type_identity<std::string>{};
-    } else if constexpr (std::is_bounded_array_v<Value>) {
-        using Element = typename decltype(sent_type<std::remove_extent_t<Value>>())::type;
-        return std::type_identity<std::array<Element, std::extent_v<Value>>>{};
-    } else if constexpr (std::is_function_v<Value>) {
-        return std::type_identity<Value*>{};
-    } else {
-        return std::type_identity<Value>{};
-    }
-}
-/// What a T arrives as: a string literal as a std::string, an array as a std::array.
-template <class T>
-using SentType = typename decltype(sent_type<T>())::type;
-
-/// Contiguous elements whose bytes can be sent as they are: a std::vector<int>, say.
-template <class T>
-concept plain_buffer =
-    !std::is_convertible_v<T, std::string_view> &&
-    !std::is_convertible_v<T, std::span<const std::byte>> &&
-    requires(T& buffer) {
-        std::size(buffer);
-        *std::data(buffer);
-    } &&
-    std::is_trivially_copyable_v<std::remove_reference_t<decltype(*std::data(std::declval<T&>()))>>;
-
-/// A string or vector that travels as the number of its elements and their bytes.
-template <class T>
-consteval bool is_plain_array() {
-    if constexpr (kind<T> == Kind::contiguous) {
-        using Element = typename T::value_type;
-        return Pickler<Element>::smallest != 0 && std::is_default_constructible_v<Element> &&
-               !std::is_same_v<Element, bool> && requires(T& array) { array.reserve(1); };
-    } else {
-        return false;
-    }
-}
-
-/// The handles that go with a message, which holds a count of each once it is sent.
-class OutgoingHandles {
-  public:
-    explicit OutgoingHandles(const std::vector<AnyHandle>& handles) {
-        offsets_.reserve(handles.size());
-        std::size_t parked = 0;
-        for (const AnyHandle& handle : handles) {
-            offsets_.push_back(handle.offset());
-            if (handle) add_reference(*handle.object());
-            parked += handle && handle.object()->kind() == ObjectKind::descriptor;
-        }
-        parked_ = static_cast<std::uint16_t>(std::min<std::size_t>(parked, 0xFFFF));
-    }
-    OutgoingHandles(const OutgoingHandles&) = delete;
-    OutgoingHandles& operator=(const OutgoingHandles&) = delete;
-    ~OutgoingHandles() { drop_handles(offsets_); }
-
-    [[nodiscard]] std::span<const std::uint64_t> offsets() const noexcept { return offsets_; }
-    [[nodiscard]] std::uint16_t parked() const noexcept { return parked_; }
-    void were_sent() noexcept { offsets_.clear(); }
-
-  private:
-    std::vector<std::uint64_t> offsets_;
-    std::uint16_t parked_ = 0;
-};
-
-}  // namespace detail
 
 /// One end of a pipe. Made by Pipe; movable. It closes when it is destroyed.
 ///
@@ -112,6 +42,8 @@ class OutgoingHandles {
 /// and a part of a message. A variable of it that is passed so is duplicated, and stays open until
 /// it is closed, too; std::move gives it away. The end of the stream is seen when *every* copy of
 /// the other end is closed; under fork a child has copies of all that its parent had open.
+/// @par Signals The first send through a simplex pipe takes over SIGPIPE, if the program has left
+/// it at its default; any other write to a broken pipe ends the process by it as before.
 /// @par Threads Any number of them may use an end. Of several *processes* that use the same end,
 /// messages of up to 64 bytes are safe from each other; for larger ones, or with connections in
 /// them, they need a Lock.
@@ -165,7 +97,7 @@ class Connection {
     /// @throws ValueError when the connection is closed or write-only
     /// @throws ProcessError when the message is damaged
     template <class T>
-    [[nodiscard]] T recv() {
+    T recv() {
         if constexpr (!picklable<T>) {
             detail::require_picklable<T>();
             std::abort();
@@ -203,6 +135,8 @@ class Connection {
     /// The same for the bytes of a vector, array or span of plain elements; `offset` and `size` are
     /// in bytes.
     template <detail::plain_buffer Buffer>
+        requires(!std::is_convertible_v<const Buffer&, std::string_view> &&
+                 !std::is_convertible_v<const Buffer&, std::span<const std::byte>>)
     void send_bytes(const Buffer& buffer, std::size_t offset = 0,
                     std::optional<std::size_t> size = std::nullopt) {
         send_bytes(std::as_bytes(std::span(std::data(buffer), std::size(buffer))), offset, size);
@@ -228,6 +162,7 @@ class Connection {
         return state().receive_bytes_into(buffer.subspan(offset));
     }
     template <detail::plain_buffer Buffer>
+        requires(!std::is_convertible_v<Buffer, std::span<std::byte>>)
     std::size_t recv_bytes_into(Buffer&& buffer, std::size_t offset = 0) {
         const auto elements = std::span(std::data(buffer), std::size(buffer));
         return recv_bytes_into(std::as_writable_bytes(elements), offset);

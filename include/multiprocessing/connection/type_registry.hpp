@@ -35,10 +35,22 @@ struct RememberedType {
     static inline const bool known = remember_type(type_fingerprint<T>(), type_name<T>());
 };
 
+/// Returns the name as people write it: std::string instead of what it is an alias for.
+inline std::string readable_name(std::string_view name) {
+    std::string text(name);
+    for (const std::string_view full :
+         {"std::__cxx11::basic_string<char>", "std::basic_string<char>"}) {
+        for (auto at = text.find(full); at != std::string::npos; at = text.find(full)) {
+            text.replace(at, full.size(), "std::string");
+        }
+    }
+    return text;
+}
+
 /// Returns the name of the type, or an empty string.
 inline std::string name_of_fingerprint(std::uint64_t fingerprint) {
     for (const KnownType* type = known_types.load(); type != nullptr; type = type->next) {
-        if (type->fingerprint == fingerprint) return type->name;
+        if (type->fingerprint == fingerprint) return readable_name(type->name);
     }
     return {};
 }

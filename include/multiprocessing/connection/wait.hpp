@@ -39,8 +39,6 @@ class Waitable {
     template <class T>
         requires requires(const T& process) {
             { process.sentinel() } -> std::same_as<int>;
-        } || requires(T& process) {
-            { process.sentinel() } -> std::same_as<int>;
         }
     Waitable(const T& process) : fd_(process.sentinel()) {}
 
