@@ -77,6 +77,35 @@ void die_or_answer(mp::Connection end, mp::Event died) {
     end.send(1);
 }
 
+/// Sends more connections than an unprivileged process may have on their way. Its exit status says
+/// how far it came.
+void send_too_many() {
+    constexpr uid_t nobody = 65534;
+    if (::geteuid() == 0 && ::setresuid(nobody, nobody, nobody) != 0) mp::exit(77);
+    const rlimit limit{100, 100};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    auto [a, b] = mp::Pipe();
+    auto [c, d] = mp::Pipe();
+    std::vector<mp::Connection> many;
+    for (int i = 0; i < 20; ++i) many.push_back(d.duplicate());
+    const std::pair<mp::Event, std::vector<mp::Connection>> message(mp::Event(), std::move(many));
+    int sent = -1;
+    int error = 0;
+    for (; error == 0 && sent < 20; ++sent) {
+        error = errno_of([&, end = &b] { end->send(message); });
+    }
+    if (error != ETOOMANYREFS) mp::exit(1);
+    for (; sent > 0; --sent) (void)a.recv<std::remove_const_t<decltype(message)>>();
+    try {
+        (void)a.recv<std::remove_const_t<decltype(message)>>();
+        mp::exit(2);
+    } catch (const mp::ProcessError&) {
+    }
+    b.send(5);  // in step all the same
+    if (a.recv<int>() != 5) mp::exit(3);
+    mp::exit(message.first.shared_handle().object()->references == 1 ? 0 : 4);
+}
+
 /// Makes an Outer, and keeps the ends that its answers arrive at.
 Outer make_outer(std::vector<mp::Connection>& readers) {
     const auto end = [&] {
@@ -386,4 +415,30 @@ TEST_CASE("Connection: without descriptors left send is EMFILE and sends nothing
     }
     read.recv<mp::Connection>().send(3);
     REQUIRE(a.recv<int>() == 3);
+}
+
+TEST_CASE("Connection: too many connections on their way is an error on both sides, no more",
+          "[connection]") {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    const int status = Child<mp::start_method::fork>(send_too_many).join();
+    REQUIRE((status == 0 || status == 77));
+}
+
+TEST_CASE("Connection: a message with handles that was left before a fork is the parent's alone",
+          "[connection]") {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    auto [a, b] = mp::Pipe();
+    b.send(mp::Event());
+    REQUIRE_THROWS_AS(a.recv<int>(), mp::TypeError);
+    Child<mp::start_method::fork> child([end = &a] {
+        try {
+            (void)end->recv<mp::Event>();
+        } catch (const mp::ProcessError&) {
+            mp::exit(3);
+        }
+    });
+    REQUIRE(child.join() == 3);
+    a.recv<mp::Event>().set();
 }

@@ -68,7 +68,8 @@ class Connection {
     /// **Processes**: handles in a message that is never received live until the family ends, and
     /// so do connections in it when it was sent through a simplex pipe.
     /// @throws ValueError when the connection is closed or read-only
-    /// @throws std::system_error EPIPE when the other end is closed; EMFILE
+    /// @throws std::system_error EPIPE when the other end is closed; for connections in the object
+    ///         EMFILE, and ENOBUFS or ETOOMANYREFS when too many are on their way
     template <class T>
     void send(const T& object) {
         send_object(object);
@@ -91,9 +92,8 @@ class Connection {
     /// **Blocking**: until a message comes.
     /// @throws EOFError when the other end is closed and nothing is left
     /// @throws TypeError when the message is bytes or of another type; it stays and is the next one
-    /// @throws std::system_error ECONNRESET when the other end is closed in the middle of a
-    /// message;
-    ///         EMFILE for connections in it (the message stays)
+    /// @throws std::system_error ECONNRESET when the other end is closed within a message; EMFILE
+    ///         for connections in it (the message stays)
     /// @throws ValueError when the connection is closed or write-only
     /// @throws ProcessError when the message is damaged
     template <class T>

@@ -136,9 +136,9 @@ struct FamilyFraming {
         return true;
     }
 
-    /// Takes the attached descriptors.
+    /// Takes the attached descriptors. @returns fewer than the cell says where its sender failed
     /// @throws std::system_error EMFILE; then they stay in the stream
-    static std::vector<Descriptor> read_attached(ByteStream stream, const Cell& cell) {
+    static std::vector<Descriptor> read_attached(ByteStream stream) {
         std::byte byte{};
         const auto bytes = std::span(&byte, 1);
         if (!stream.is_socket) throw_damaged("it says that a pipe carries descriptors");
@@ -151,7 +151,6 @@ struct FamilyFraming {
         if (received.size == 0 || (received.size < 0 && errno == ECONNRESET)) throw_cut_off();
         if (received.size < 0) throw_system_error("recvmsg");
         if (!received.complete) throw_system_error("recvmsg", EMFILE);
-        if (received.fds.size() != cell.header.attached) throw_damaged("descriptors are missing");
         read_rest(stream, bytes);
         return std::move(received.fds);
     }
@@ -172,7 +171,8 @@ struct FamilyFraming {
         std::memset(cell.content + used, 0, sizeof(cell.content) - used);
     }
 
-    /// The general case. The parts of the content are written from where they lie.
+    /// The general case. The parts of the content are written from where they lie; descriptors go
+    /// with a byte apart, because those that come with bytes that are just read are lost.
     static void write_in_parts(ByteStream stream, const OutgoingMessage& message, Cell& cell) {
         static constexpr std::byte padding[8] = {};
         const auto size = static_cast<std::size_t>(cell.header.size);
@@ -193,16 +193,26 @@ struct FamilyFraming {
         pad(cell, in_cell);
         if (message.attached.empty()) return write_all(stream, parts);
         write_all(stream, cell.bytes());
-        write_attached(stream, message.attached);
+        const int error = write_attached(stream, message.attached);
         write_all(stream, std::span(parts).subspan(1));
+        if (error != 0) throw_system_error("sendmsg", error);
     }
 
-    static void write_attached(ByteStream stream, std::span<const int> fds) {
+    /// Writes the byte that the descriptors go with; without them if the kernel refuses them, for
+    /// the message has begun and the next one must be found behind it.
+    /// @returns 0, or why they were refused: ETOOMANYREFS
+    static int write_attached(ByteStream stream, std::span<const int> fds) {
         const std::byte byte{};
-        // Apart from the cell: descriptors that come with bytes that are just read are lost.
-        while (send_with_descriptors(stream.fd, std::span(&byte, 1), fds, 0) < 0) {
+        const auto bytes = std::span(&byte, 1);
+        while (send_with_descriptors(stream.fd, bytes, fds, 0) < 0) {
+            const int error = errno;
+            if (error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM) {
+                write_all(stream, bytes);
+                return error;
+            }
             after_failed_write(stream);
         }
+        return 0;
     }
 };
 

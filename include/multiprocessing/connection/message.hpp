@@ -52,7 +52,7 @@ class IncomingMessage final : public DescriptorTransport {
 
     /// Takes the message that begins with `cell` out of the stream.
     /// @throws std::system_error EMFILE, std::bad_alloc: then nothing has been taken
-    /// @throws std::system_error ECONNRESET; ProcessError
+    /// @throws std::system_error ECONNRESET; ProcessError when the stream cannot be followed
     void receive(ByteStream stream, const Cell& cell) {
         const FrameHeader& header = cell.header;
         const std::size_t size = header.content_size();
@@ -60,11 +60,17 @@ class IncomingMessage final : public DescriptorTransport {
             large_.reset(static_cast<std::byte*>(::operator new(size)));  // not touched yet
         }
         if (header.parked != 0) require_free_descriptors(stream.fd, header.parked);
-        if (header.attached != 0) attached_ = FamilyFraming::read_attached(stream, cell);
+        if (header.attached != 0) attached_ = FamilyFraming::read_attached(stream);
         std::byte* const to = large_ ? large_.get() : small_;
         const auto beginning = cell.beginning();
         std::memcpy(to, beginning.data(), beginning.size());
         FamilyFraming::read_content(stream, {to + beginning.size(), size - beginning.size()});
+    }
+
+    /// Makes a received message one that can be read. @throws ProcessError
+    void accept(const FrameHeader& header) {
+        // Without the handles: a sender that could not attach the descriptors keeps its counts.
+        if (attached_.size() != header.attached) throw_damaged("connections in it were lost");
         header_ = header;
         check_handles();
     }

@@ -93,6 +93,7 @@ class ConnectionState {
         const Cell& cell = next_cell();
         if (cell.header.type != type) throw_type_error(name);
         take([&] { message.receive(stream(), cell); });
+        message.accept(cell.header);
     }
 
     /// As receive_object, for one that is archived as the number of its elements and their bytes.
@@ -108,7 +109,8 @@ class ConnectionState {
             std::uint64_t count = 0;
             std::memcpy(&count, cell.content, sizeof(count));
             const std::uint64_t size = cell.header.size - sizeof(count);
-            if (cell.header.handles != 0 || size % sizeof(typename Array::value_type) != 0 ||
+            if (cell.header.handles != 0 || cell.header.attached != 0 ||
+                size % sizeof(typename Array::value_type) != 0 ||
                 size / sizeof(typename Array::value_type) != count) {
                 throw_damaged("it tells another number of items than it holds");
             }
@@ -190,7 +192,10 @@ class ConnectionState {
     /// Returns the beginning of the next message. @throws EOFError
     const Cell& next_cell() {
         check_readable();
-        if (has_message()) return cell_;
+        if (has_message()) {
+            require_own_message();
+            return cell_;
+        }
         try {
             if (!FamilyFraming::read_cell(stream(), cell_)) {
                 throw EOFError("the other end of the connection is closed");
@@ -199,8 +204,17 @@ class ConnectionState {
             lose_read_side();  // where the next message begins cannot be known
             throw;
         }
+        message_depth_ = fork_depth();
         has_message_.store(true, std::memory_order_relaxed);
         return cell_;
+    }
+
+    /// A message that was left before a fork is there twice; its handles are counted once.
+    void require_own_message() {
+        if (cell_.header.handles == 0 || message_depth_ == fork_depth()) return;
+        lose_read_side();
+        throw ProcessError("the connection holds a message with handles that was left there before "
+                           "this process was forked: only its parent can receive it");
     }
 
     /// Runs `read`, after which the message is no longer the next one, unless nothing was read.
@@ -221,6 +235,9 @@ class ConnectionState {
         } catch (const std::system_error& error) {
             taken.keep = error.code() == std::errc::too_many_files_open ||
                          error.code() == std::errc::too_many_files_open_in_system;
+            throw;
+        } catch (const ProcessError&) {
+            lose_read_side();  // where the next message begins cannot be known
             throw;
         }
     }
@@ -282,7 +299,8 @@ class ConnectionState {
     bool pipe_is_large_ = false;  // guarded by sending_
     CallMutex receiving_;
     std::atomic<bool> has_message_{false};
-    Cell cell_;  // the beginning of the next message, if has_message_
+    std::uint32_t message_depth_ = 0;  // the fork depth of the process that read it
+    Cell cell_;                        // the beginning of the next message, if has_message_
 };
 
 }  // namespace multiprocessing::detail
