@@ -420,3 +420,16 @@ TEST_CASE("A table of 65,535 living processes is full: bad_alloc", "[heap][famil
     family.release(ids[100]);
     REQUIRE(family.reserve({}, "", 0).index == ids[100].index);
 }
+
+TEST_CASE("What goes into a heap's mailbox comes out at its other end", "[heap]") {
+    const auto heap = heap_of(1 << 24);
+    const SocketPair& mailbox = heap->mailbox();
+    REQUIRE(::send(mailbox.first.get(), "ab", 2, 0) == 2);
+    REQUIRE(::send(mailbox.first.get(), "c", 1, 0) == 1);
+    char text[4] = {};
+    REQUIRE(::recv(mailbox.second.get(), text, 4, 0) == 2);
+    REQUIRE(std::string(text) == "ab");
+    for (const int fd : {mailbox.first.get(), mailbox.second.get()}) {
+        REQUIRE((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+}

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/connection.hpp"
 #include "multiprocessing/managers.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
@@ -80,6 +81,7 @@ class Context {
     [[nodiscard]] static auto Barrier(int parties, F action = {}, Timeout timeout = std::nullopt) {
         return multiprocessing::Barrier(parties, std::move(action), timeout);
     }
+    [[nodiscard]] static auto Pipe(bool duplex = true) { return multiprocessing::Pipe(duplex); }
     template <class T>
     [[nodiscard]] static auto Value(const T& initial = T{}) {
         return multiprocessing::Value<T>(initial);

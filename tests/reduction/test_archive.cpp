@@ -6,7 +6,9 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,6 +18,22 @@ namespace mp = multiprocessing;
 using namespace multiprocessing::detail;
 
 namespace {
+
+/// A class that is more than its bytes, and can only be moved.
+class Sealed {
+  public:
+    explicit Sealed(int number) : number_(std::make_unique<int>(number)) {}
+    void archive_to(OutputArchive& archive) const { archive(*number_ + 1); }
+    static Sealed from_archive(InputArchive& archive) { return Sealed(archive.read<int>()); }
+    int number() const { return *number_; }
+
+  private:
+    std::unique_ptr<int> number_;
+};
+struct Letter {
+    std::string text;
+    Sealed sealed;
+};
 
 /// A sink like the heap: blocks that are never moved in place.
 struct Blocks {
@@ -138,4 +156,23 @@ TEST_CASE("Descriptors travel where the channel can carry them", "[reduction]") 
     input.carry_descriptors(&transport);
     CHECK(input.read_descriptor() == 103);
     CHECK_THROWS_AS(InputArchive(output.view()).read_descriptor(), mp::ProcessError);
+}
+
+TEST_CASE("A class that archives itself travels alone and in other types", "[reduction]") {
+    static_assert(mp::picklable<Sealed> && mp::picklable<Letter>);
+    using Map = std::map<std::string, std::pair<int, Sealed>>;
+    OutputArchive output;
+    std::vector<Sealed> several;
+    several.emplace_back(2);
+    Map map;
+    map.emplace("a", std::pair(1, Sealed(3)));
+    output(Sealed(1), several, std::optional(Sealed(4)), Letter{"b", Sealed(5)}, map);
+    InputArchive input(output.view());
+    CHECK(input.read<Sealed>().number() == 2);
+    CHECK(input.read<std::vector<Sealed>>().at(0).number() == 3);
+    CHECK(input.read<std::optional<Sealed>>()->number() == 5);
+    const auto letter = input.read<Letter>();
+    CHECK((letter.text == "b" && letter.sealed.number() == 6));
+    CHECK(input.read<Map>().at("a").second.number() == 4);
+    CHECK(input.remaining() == 0);
 }

@@ -33,6 +33,15 @@ int apply(const std::function<int(int)>& f, int x) { return f(x); }
 int twice(int x) { return 2 * x; }
 void nothing() {}
 
+/// A class that is not copied by accident.
+struct Unique {
+    explicit Unique(int n) : number(std::make_unique<int>(n)) {}
+    Unique duplicate() const { return Unique(*number + 1); }
+    std::unique_ptr<int> number;
+};
+int number_of(Unique unique) { return *unique.number; }
+int number_in(Unique& unique) { return *unique.number; }
+
 struct Scale {
     int factor;
     int operator()(int x) const { return factor * x; }
@@ -196,4 +205,16 @@ TEST_CASE("partial travels, and what it binds with it", "[reduction]") {
     CHECK(sent(mp::partial([](int a, int b) { return a - b; }, 5))(3) == 2);
     CHECK(sent(mp::partial(length, "abc"))() == 3);
     CHECK(call(sent(mp::partial(by_all_means, 1, "ab")), "xyz", 4) == 2234);
+}
+
+TEST_CASE("A variable that cannot be copied but duplicated is kept as a duplicate", "[reduction]") {
+    Unique unique(1);
+    auto kept = store_arguments<int (*)(Unique)>(unique);
+    CHECK(*std::get<0>(kept).number == 2);
+    CHECK(invoke_stored(number_of, kept) == 2);
+    auto by_reference = store_arguments<int (*)(Unique&)>(std::as_const(unique));
+    CHECK(invoke_stored(number_in, by_reference) == 2);
+    auto given_away = store_arguments<int (*)(Unique)>(std::move(unique));
+    CHECK(*std::get<0>(given_away).number == 1);
+    CHECK(unique.number == nullptr);
 }

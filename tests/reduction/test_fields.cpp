@@ -42,6 +42,11 @@ struct Containers {
     std::optional<int> maybe;
     std::variant<int, std::string> either;
 };
+struct OptionalLocals {  // of a type that no other file can name
+    std::string text;
+    std::optional<Two> maybe;
+    std::variant<int, Two> either;
+};
 struct MoveOnly {
     std::unique_ptr<int> pointer;
     std::optional<int> maybe;
@@ -147,6 +152,7 @@ TEST_CASE("Fields counts what a struct declares", "[reduction]") {
     STATIC_REQUIRE(count<One> == 1);
     STATIC_REQUIRE(count<Two> == 2);
     STATIC_REQUIRE(count<Containers> == 5);
+    STATIC_REQUIRE(count<OptionalLocals> == 3);
     STATIC_REQUIRE(count<MoveOnly> == 4);
     STATIC_REQUIRE(count<Ambiguous> == 7);
     STATIC_REQUIRE(count<Arrays> == 3);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -74,6 +75,20 @@ struct PipeEnds {
 inline PipeEnds make_pipe(int flags = O_CLOEXEC) {
     int ends[2];
     check(::pipe2(ends, flags), "pipe2");
+    return {Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+/// Two Unix sockets, each the other's peer; they close on exec.
+struct SocketPair {
+    Descriptor first;
+    Descriptor second;
+};
+
+/// @param type SOCK_STREAM or SOCK_DGRAM
+/// @throws std::system_error EMFILE, ENFILE
+inline SocketPair make_socket_pair(int type) {
+    int ends[2];
+    check(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), "socketpair");
     return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 

@@ -19,7 +19,18 @@ namespace multiprocessing::detail {
 
 /// What an object is, so that whichever process drops the last handle knows how to destroy it. A
 /// function's address would not do: the other process may have it elsewhere.
-enum class ObjectKind : std::uint16_t { plain, condition, guarded, queue, blob, dict, list, test, end_of_kinds };
+enum class ObjectKind : std::uint16_t {
+    plain,
+    condition,
+    guarded,
+    queue,
+    blob,
+    dict,
+    list,
+    descriptor,
+    test,
+    end_of_kinds
+};
 
 /// The head of every counted object; a type in the segment derives from it.
 struct SharedObject {

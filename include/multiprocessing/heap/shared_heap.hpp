@@ -28,14 +28,16 @@ struct HeapHeader {
     std::uint64_t size;
     FamilyState family;
     AllocatorState allocator;
+    std::atomic<Offset> descriptor_lot;  // see connection/descriptor_lot.hpp; 0 until it is used
 };
 
 /// A segment, and where in it what is. Another process's Heap on the same segment has another base.
 class Heap {
   public:
-    /// Makes a new heap in a new segment.
+    /// Makes a new heap in a new segment. @throws std::system_error EMFILE, ENFILE
     static std::unique_ptr<Heap> create(Segment segment) {
-        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment)));
+        auto heap =
+            std::unique_ptr<Heap>(new Heap(std::move(segment), make_socket_pair(SOCK_DGRAM)));
         HeapHeader& header = heap->header();
         header.size = heap->segment_.size();
         heap->allocator_.initialize(heap->family_at() + Family::table_size);
@@ -45,9 +47,10 @@ class Heap {
     }
 
     /// Opens the heap that another process made.
+    /// @param mailbox what that process's heap has as such
     /// @throws RuntimeError when the segment is not one of this version of the library
-    static std::unique_ptr<Heap> open(Segment segment) {
-        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment)));
+    static std::unique_ptr<Heap> open(Segment segment, SocketPair mailbox) {
+        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment), std::move(mailbox)));
         const HeapHeader& header = heap->header();
         if (header.magic != HeapHeader::expected_magic || header.size != heap->segment_.size()) {
             throw RuntimeError("the inherited segment was made by another version of the library");
@@ -62,6 +65,12 @@ class Heap {
     [[nodiscard]] Allocator& allocator() noexcept { return allocator_; }
     [[nodiscard]] Family& family() noexcept { return family_; }
 
+    /// Returns a pair of datagram sockets that all processes of the family have: open descriptors
+    /// cannot lie in memory, but in what was sent to a socket and not yet received. What goes into
+    /// `first` comes out of `second`.
+    [[nodiscard]] const SocketPair& mailbox() const noexcept { return mailbox_; }
+    [[nodiscard]] std::atomic<Offset>& descriptor_lot() noexcept { return header().descriptor_lot; }
+
     /// Returns this process's address of a place in the segment.
     template <class T = std::byte>
     [[nodiscard]] T* at(Offset offset) const noexcept {
@@ -74,8 +83,9 @@ class Heap {
     }
 
   private:
-    explicit Heap(Segment segment)
+    Heap(Segment segment, SocketPair mailbox)
         : segment_(std::move(segment)),
+          mailbox_(std::move(mailbox)),
           allocator_(segment_, header().allocator, records_at()),
           family_(header().family, at<ProcessRecord>(family_at())) {}
 
@@ -88,6 +98,7 @@ class Heap {
     static_assert(sizeof(HeapHeader) <= 1 << 14);
 
     Segment segment_;
+    SocketPair mailbox_;
     Allocator allocator_;
     Family family_;
 };

@@ -44,6 +44,8 @@ namespace multiprocessing::detail {
 /// How an archive carries open file descriptors, given to it by a channel that can (a Unix socket).
 class DescriptorTransport {
   public:
+    /// Returns whether one more can be attached.
+    [[nodiscard]] virtual bool has_room() const noexcept { return true; }
     /// Sends `fd` along. @returns the number under which the receiver finds it
     virtual std::uint64_t attach(int fd) = 0;
     /// Takes the descriptor that came under `number`. @returns one that the caller owns
@@ -177,6 +179,10 @@ class OutputArchive : public cereal::detail::OutputArchiveBase,
     [[nodiscard]] std::vector<AnyHandle>& handles() noexcept { return handles_; }
 
     void carry_descriptors(DescriptorTransport* transport) noexcept { descriptors_ = transport; }
+    /// Returns whether the channel is one that an open descriptor can go through.
+    [[nodiscard]] bool takes_descriptors() const noexcept {
+        return descriptors_ != nullptr && descriptors_->has_room();
+    }
     /// Sends an open file descriptor along.
     /// @throws TypeError when the channel is not one that descriptors can go through
     void write_descriptor(int fd) {

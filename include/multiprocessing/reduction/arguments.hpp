@@ -7,6 +7,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -51,6 +52,20 @@ consteval auto stored_type() {
     }
 }
 
+/// T is not copied by accident, but on purpose: what a parameter of such a type gets from a
+/// variable (and not from std::move) is a duplicate, as Python's args=(connection,) gives the child
+/// one.
+template <class T>
+concept duplicable = !std::is_copy_constructible_v<T> && requires(const T& value) {
+    { value.duplicate() } -> std::same_as<T>;
+};
+
+/// An argument of type Given, as it was passed, is kept as a duplicate.
+template <class Stored, class Given>
+inline constexpr bool stored_as_duplicate =
+    std::is_same_v<std::remove_cvref_t<Given>, Stored> && !std::is_convertible_v<Given, Stored> &&
+    duplicable<Stored>;
+
 /// What an argument of type Given is kept as for a parameter.
 template <class Parameter, class Given>
 using stored_argument_t = typename decltype(stored_type<Parameter, Given>())::type;
@@ -78,7 +93,8 @@ struct LeadingArguments<F, std::index_sequence<I...>, Given...> {
     using Types = TypeList<stored_argument_t<parameter_t<F, I>, Given>...>;
     using Tuple = std::tuple<stored_argument_t<parameter_t<F, I>, Given>...>;
     static constexpr bool convertible =
-        (std::is_convertible_v<Given, stored_argument_t<parameter_t<F, I>, Given>> && ...);
+        ((std::is_convertible_v<Given, stored_argument_t<parameter_t<F, I>, Given>> ||
+          stored_as_duplicate<stored_argument_t<parameter_t<F, I>, Given>, Given>)&&...);
 };
 
 /// How F's first arguments are kept, with no regard to whether more are to come.
@@ -177,10 +193,12 @@ struct ArgumentsDoNotFit {
                   "multiprocessing: fewer arguments are given than the function has parameters. "
                   "The arguments of ArgumentsDoNotFit are the function, its parameters (in a "
                   "TypeList) and the types that were given");
-    static_assert(fit != Fit::wrong_types,
-                  "multiprocessing: an argument cannot be converted to the type of the function's "
-                  "parameter. The arguments of ArgumentsDoNotFit are the function, its parameters "
-                  "(in a TypeList) and the types that were given");
+    static_assert(
+        fit != Fit::wrong_types,
+        "multiprocessing: an argument cannot be converted to the type of the function's "
+        "parameter (a variable that cannot be copied needs std::move). The arguments of "
+        "ArgumentsDoNotFit are the function, its parameters (in a TypeList) and the types "
+        "that were given");
     static_assert(fit != Fit::not_invocable,
                   "multiprocessing: the function cannot be called with these arguments. The "
                   "arguments of ArgumentsDoNotFit are the function, `unknown` (it is overloaded or "
@@ -200,13 +218,22 @@ consteval void require_arguments_fit() {
 template <class F, class... Given>
 using stored_arguments_t = typename LeadingArgumentsOf<F, Given...>::Tuple;
 
+template <class Stored, class Given>
+Stored store_argument(Given&& given) {
+    if constexpr (stored_as_duplicate<Stored, Given>) {
+        return given.duplicate();
+    } else {
+        // static_cast: an int for a double parameter is as good here as in a direct call.
+        return static_cast<Stored>(std::forward<Given>(given));
+    }
+}
+
 /// Converts arguments for F to its parameter types.
 template <class F, class... Given>
 stored_arguments_t<F, Given...> store_arguments(Given&&... given) {
     require_arguments_fit<F, Given...>();
     return [&]<class... Stored>(std::type_identity<std::tuple<Stored...>>) {
-        // static_cast: an int for a double parameter is as good here as in a direct call.
-        return std::tuple<Stored...>(static_cast<Stored>(std::forward<Given>(given))...);
+        return std::tuple<Stored...>(store_argument<Stored, Given>(std::forward<Given>(given))...);
     }(std::type_identity<stored_arguments_t<F, Given...>>{});
 }
 

@@ -21,16 +21,24 @@ namespace multiprocessing::detail {
 /// An aggregate of more fields needs a serialize function.
 inline constexpr std::size_t max_fields = 64;
 
-/// What stands for "a value of whatever type that field has".
+/// What stands for "a value of whatever type that field has". Never called. It has bodies because
+/// Clang takes a use in a constructor that could be a constant expression (std::optional's) for one
+/// that needs them, and refuses it where U is of an unnamed namespace.
 struct AnyLvalue {
     template <class U>
-    operator U&() const& noexcept;
+    operator U&() const& noexcept {
+        __builtin_unreachable();
+    }
     template <class U>
-    operator U&() const&& noexcept;
+    operator U&() const&& noexcept {
+        __builtin_unreachable();
+    }
 };
 struct AnyRvalue {  // for aggregates with a field that cannot be copied
     template <class U>
-    operator U() const&& noexcept;
+    operator U() const&& noexcept {
+        __builtin_unreachable();
+    }
 };
 template <class T>
 using AnyValue = std::conditional_t<std::is_copy_constructible_v<T>, AnyLvalue, AnyRvalue>;

@@ -38,6 +38,7 @@ namespace multiprocessing::detail {
 enum class Kind {
     unsupported,
     handle,           // its place in the family's heap
+    self_archiving,   // by its own functions for these archives
     bitwise,          // its bytes
     function,         // which function it points to
     member_function,  // the same
@@ -69,6 +70,14 @@ template <class T>
 concept handle_type = requires(const T& handle, AnyHandle any) {
     { handle.shared_handle() } -> std::same_as<const AnyHandle&>;
     { T::from_shared_handle(std::move(any)) } -> std::same_as<T>;
+};
+
+/// T is a class of the library's that is more than such a handle, as Connection is: it writes
+/// itself to an archive and makes itself from one.
+template <class T>
+concept self_archiving = requires(const T& value, OutputArchive& output, InputArchive& input) {
+    { value.archive_to(output) } -> std::same_as<void>;
+    { T::from_archive(input) } -> std::same_as<T>;
 };
 
 /// T has cereal functions for both directions.
@@ -233,6 +242,8 @@ template <class T>
 consteval Kind kind_of_class() {
     if constexpr (handle_type<T>) {
         return Kind::handle;
+    } else if constexpr (self_archiving<T>) {
+        return Kind::self_archiving;
     } else if constexpr (PartialParts<T>::is_partial) {
         return Kind::partial;
     } else if constexpr (bitwise_picklable<T>) {

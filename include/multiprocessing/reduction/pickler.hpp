@@ -157,6 +157,16 @@ struct Pickler<T, Kind::handle> {
 };
 
 template <class T>
+struct Pickler<T, Kind::self_archiving> {
+    using Elements = TypeList<>;
+    static constexpr std::size_t smallest = 1;
+
+    static void save(OutputArchive& archive, const T& value) { value.archive_to(archive); }
+    static void load(InputArchive& archive, T& value) { value = read(archive); }
+    static T read(InputArchive& archive) { return T::from_archive(archive); }
+};
+
+template <class T>
 struct Pickler<T, Kind::path> {
     using Elements = TypeList<>;
     static constexpr std::size_t smallest = sizeof(std::uint64_t);

@@ -6,8 +6,9 @@
 // Lib/multiprocessing/popen_spawn_posix.py and spawn.py. Floor 3.
 //
 // The whole path: spawn::start writes the child's identity and target to the heap as a message,
-// passes the segment and the lifeline as the descriptors 3 and 4 and the message's place in the
-// environment; freeze_support() reads them back. SPDX-License-Identifier: MIT
+// passes the segment, the lifeline and the heap's mailbox as the descriptors 3 to 6 and the
+// message's place in the environment; freeze_support() reads them back. SPDX-License-Identifier:
+// MIT
 #pragma once
 
 #include <fcntl.h>
@@ -39,6 +40,7 @@ namespace detail {
 constexpr std::string_view spawn_variable = "MULTIPROCESSING_SPAWNED=";
 constexpr int segment_descriptor = 3;
 constexpr int lifeline_descriptor = 4;
+constexpr int mailbox_descriptor = 5;  // and the next one
 
 inline constinit std::atomic<bool> freeze_support_was_called{false};
 
@@ -112,7 +114,9 @@ inline pid_t spawn_self(const ProcessIdentity& identity, Offset message) {
     std::string label = "--multiprocessing-spawn=" + identity.name;
     char* const arguments[] = {program_invocation_name, label.data(), nullptr};
     SpawnPlan plan;
-    plan.pass_descriptors({heap().segment().fd(), lifeline().read.get()});
+    const SocketPair& mailbox = heap().mailbox();
+    plan.pass_descriptors(
+        {heap().segment().fd(), lifeline().read.get(), mailbox.first.get(), mailbox.second.get()});
     return plan.run(arguments, environment.data());
 }
 
@@ -179,9 +183,12 @@ namespace detail {
 [[noreturn]] inline void run_spawned(Offset message) noexcept {
     // Until the identity is known, there is nothing to run and no name to report it under.
     try {
-        ::fcntl(segment_descriptor, F_SETFD, FD_CLOEXEC);
-        ::fcntl(lifeline_descriptor, F_SETFD, FD_CLOEXEC);
-        install_heap(Heap::open(Segment::map(Descriptor(segment_descriptor))));
+        for (int fd = segment_descriptor; fd <= mailbox_descriptor + 1; ++fd) {
+            ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+        install_heap(
+            Heap::open(Segment::map(Descriptor(segment_descriptor)),
+                       {Descriptor(mailbox_descriptor), Descriptor(mailbox_descriptor + 1)}));
         const PayloadView payload(heap().at(message));
         InputArchive archive(payload.bytes(), payload.handles());
         // The offsets of functions, and all that follows, are another program's otherwise.

@@ -1,0 +1,303 @@
+// multiprocessing/connection/connection.hpp
+//
+// Connection: one end of a pipe, through which objects and bytes travel as messages. Mirrors
+// CPython Lib/multiprocessing/connection.py, Connection. Floor 4. Start at Connection::send.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/connection/descriptor_lot.hpp"
+#include "multiprocessing/connection/message.hpp"
+#include "multiprocessing/connection/sent_type.hpp"
+#include "multiprocessing/connection/state.hpp"
+#include "multiprocessing/connection/type_registry.hpp"
+#include "multiprocessing/detail/pidfd.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/reduction.hpp"
+#include "multiprocessing/timeout.hpp"
+
+namespace multiprocessing {
+
+/// One end of a pipe. Made by Pipe; movable. It closes when it is destroyed.
+///
+///     auto [a, b] = mp::Pipe();
+///     a.send(42);
+///     int x = b.recv<int>();
+///
+/// @par Processes It can be an argument of a Process or a Pool's task, a result, an item of a Queue
+/// and a part of a message. A variable of it that is passed so is duplicated, and stays open until
+/// it is closed, too; std::move gives it away. The end of the stream is seen when *every* copy of
+/// the other end is closed; under fork a child has copies of all that its parent had open.
+/// @par Signals The first send through a simplex pipe takes over SIGPIPE, if the program has left
+/// it at its default; any other write to a broken pipe ends the process by it as before.
+/// @par Threads Any number of them may use an end. Of several *processes* that use the same end,
+/// messages of up to 64 bytes are safe from each other; for larger ones, or with connections in
+/// them, they need a Lock.
+/// @par Source CPython Lib/multiprocessing/connection.py, Connection
+class Connection {
+  public:
+    Connection(Connection&&) noexcept = default;
+    Connection& operator=(Connection&& other) noexcept {
+        if (this != &other) {
+            close();
+            state_ = std::move(other.state_);
+        }
+        return *this;
+    }
+    ~Connection() { close(); }
+
+    /// Sends an object. A string literal arrives as a std::string, a C array as a std::array, a
+    /// braced list as a std::vector. Connections in it are duplicated; what std::move gives away is
+    /// gone here.
+    ///
+    /// **Blocking**: while the pipe is full.
+    /// **Processes**: handles in a message that is never received live until the family ends, and
+    /// so do connections in it when it was sent through a simplex pipe.
+    /// @throws ValueError when the connection is closed or read-only
+    /// @throws std::system_error EPIPE when the other end is closed; for connections in the object
+    ///         EMFILE, and ENOBUFS or ETOOMANYREFS when too many are on their way
+    template <class T>
+    void send(const T& object) {
+        send_object(object);
+    }
+    template <class T>
+        requires(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)
+    void send(T&& object) {
+        send_object(std::as_const(object));
+        if constexpr (!std::is_trivially_destructible_v<T> && std::is_move_constructible_v<T>) {
+            [[maybe_unused]] const T consumed(std::move(object));
+        }
+    }
+    template <class T>
+    void send(std::initializer_list<T> items) {
+        send_object(std::vector<T>(items));
+    }
+
+    /// Receives an object of type T.
+    ///
+    /// **Blocking**: until a message comes.
+    /// @throws EOFError when the other end is closed and nothing is left
+    /// @throws TypeError when the message is bytes or of another type; it stays and is the next one
+    /// @throws std::system_error ECONNRESET when the other end is closed within a message; EMFILE
+    ///         for connections in it (the message stays)
+    /// @throws ValueError when the connection is closed or write-only
+    /// @throws ProcessError when the message is damaged
+    template <class T>
+    T recv() {
+        if constexpr (!picklable<T>) {
+            detail::require_picklable<T>();
+            std::abort();
+        } else {
+            using Value = std::remove_cv_t<T>;
+            static_cast<void>(detail::RememberedType<Value>::known);
+            if constexpr (detail::is_plain_array<Value>()) {
+                auto large = state().template receive_large_array<Value>(
+                    detail::type_fingerprint<Value>(), detail::type_name<Value>());
+                if (large) return std::move(*large);
+            }
+            detail::IncomingMessage message;
+            state().receive_object(message, detail::type_fingerprint<Value>(),
+                                   detail::type_name<Value>());
+            detail::InputArchive archive(message.body(), message.handles());
+            archive.carry_descriptors(&message);
+            return archive.read<Value>();
+        }
+    }
+
+    /// Sends bytes as a message, from `offset` on, `size` of them (default: to the end).
+    /// @throws ValueError when that is more than there are; else as send
+    void send_bytes(std::string_view bytes, std::size_t offset = 0,
+                    std::optional<std::size_t> size = std::nullopt) {
+        send_bytes(std::as_bytes(std::span(bytes)), offset, size);
+    }
+    void send_bytes(std::span<const std::byte> bytes, std::size_t offset = 0,
+                    std::optional<std::size_t> size = std::nullopt) {
+        if (offset > bytes.size()) throw ValueError("buffer length < offset");
+        if (size && *size > bytes.size() - offset)
+            throw ValueError("buffer length < offset + size");
+        detail::Cell cell;
+        state().send({0, bytes.subspan(offset, size.value_or(std::dynamic_extent))}, cell);
+    }
+    /// The same for the bytes of a vector, array or span of plain elements; `offset` and `size` are
+    /// in bytes.
+    template <detail::plain_buffer Buffer>
+        requires(!std::is_convertible_v<const Buffer&, std::string_view> &&
+                 !std::is_convertible_v<const Buffer&, std::span<const std::byte>>)
+    void send_bytes(const Buffer& buffer, std::size_t offset = 0,
+                    std::optional<std::size_t> size = std::nullopt) {
+        send_bytes(std::as_bytes(std::span(std::data(buffer), std::size(buffer))), offset, size);
+    }
+
+    /// Receives a message of bytes.
+    ///
+    /// **Blocking**: until a message comes.
+    /// @param maxlength how many bytes it may have
+    /// @throws std::system_error EMSGSIZE when it has more. Then a simplex end is closed, and a
+    ///         duplex one can only send any more.
+    /// @throws TypeError when the message is an object; it stays. Else as recv
+    std::string recv_bytes(std::optional<std::size_t> maxlength = std::nullopt) {
+        return state().receive_bytes(maxlength);
+    }
+
+    /// Receives a message of bytes into a buffer, from its byte `offset` on.
+    /// @returns the size of the message in bytes
+    /// @throws BufferTooShort when it does not fit; the exception holds the message
+    /// @throws ValueError when `offset` is beyond the buffer. Else as recv_bytes
+    std::size_t recv_bytes_into(std::span<std::byte> buffer, std::size_t offset = 0) {
+        if (offset > buffer.size()) throw ValueError("offset too large");
+        return state().receive_bytes_into(buffer.subspan(offset));
+    }
+    template <detail::plain_buffer Buffer>
+        requires(!std::is_convertible_v<Buffer, std::span<std::byte>>)
+    std::size_t recv_bytes_into(Buffer&& buffer, std::size_t offset = 0) {
+        const auto elements = std::span(std::data(buffer), std::size(buffer));
+        return recv_bytes_into(std::as_writable_bytes(elements), offset);
+    }
+
+    /// Returns whether there is something to receive, the end of the stream included.
+    ///
+    /// **Blocking**: until there is, at most for `timeout`. A signal does not end it.
+    /// @throws ValueError when the connection is closed or write-only
+    bool poll(Timeout timeout = 0) {
+        state().check_readable();
+        if (state().has_message()) return true;
+        return detail::poll_readable(state().fileno(), detail::Deadline(timeout));
+    }
+
+    /// Returns the descriptor, for poll(2), epoll(7) and the like. It stays the connection's.
+    /// @throws ValueError when the connection is closed
+    [[nodiscard]] int fileno() const { return state().fileno(); }
+
+    [[nodiscard]] bool closed() const noexcept { return state_ == nullptr || state_->closed(); }
+    [[nodiscard]] bool readable() const noexcept { return state_ != nullptr && state_->readable(); }
+    [[nodiscard]] bool writable() const noexcept { return state_ != nullptr && state_->writable(); }
+
+    /// Closes this end; a second time does nothing. While another thread is in a call, the
+    /// descriptor is closed when that returns; the call is not ended by it.
+    void close() noexcept {
+        if (state_ != nullptr) state_->close();
+    }
+
+    /// Returns another Connection on the same end.
+    /// @throws ValueError when it is closed, or holds a message that recv has left
+    /// @throws std::system_error EMFILE
+    [[nodiscard]] Connection duplicate() const {
+        return Connection(detail::duplicate_descriptor(descriptor_to_give()), mode());
+    }
+
+    // --- for the library ---
+
+    Connection(detail::Descriptor fd, detail::ConnectionMode mode)
+        : state_(std::make_shared<detail::ConnectionState>(std::move(fd), mode)) {}
+
+    [[nodiscard]] const std::shared_ptr<detail::ConnectionState>& shared_state() const noexcept {
+        return state_;
+    }
+
+    /// Writes it to a message: the descriptor goes along where the channel can take it, and is
+    /// parked where not.
+    void archive_to(detail::OutputArchive& archive) const {
+        const int fd = descriptor_to_give();
+        const bool attached = archive.takes_descriptors();
+        const auto flag = [](bool set, unsigned bit) { return set ? bit : 0; };
+        const auto flags = flag(readable(), 1) | flag(writable(), 2) |
+                           flag(state().is_socket(), 4) | flag(attached, 8);
+        archive(static_cast<std::uint8_t>(flags));
+        if (attached) {
+            archive.write_descriptor(fd);
+        } else {
+            archive.write_handle(detail::park_descriptor(fd).any());
+        }
+    }
+    static Connection from_archive(detail::InputArchive& archive) {
+        const unsigned flags = archive.read<std::uint8_t>();
+        if (flags > 15 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
+        detail::Descriptor fd = (flags & 8) != 0
+                                    ? detail::Descriptor(archive.read_descriptor())
+                                    : detail::take_parked_descriptor(archive.read_handle());
+        return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0}};
+    }
+
+  private:
+    [[nodiscard]] detail::ConnectionState& state() const {
+        if (state_ == nullptr) throw ValueError("handle is closed");
+        return *state_;
+    }
+    [[nodiscard]] detail::ConnectionMode mode() const {
+        return {readable(), writable(), state().is_socket()};
+    }
+    [[nodiscard]] int descriptor_to_give() const {
+        const int fd = state().fileno();
+        if (state().has_message()) {
+            throw ValueError("the connection holds a message that was not received as the type it "
+                             "is of: receive it before you pass the connection on");
+        }
+        return fd;
+    }
+
+    template <class T>
+    void send_object(const T& object) {
+        using Sent = detail::SentType<T>;
+        if constexpr (!picklable<Sent>) {
+            detail::require_picklable<Sent>();
+        } else {
+            static_cast<void>(detail::RememberedType<Sent>::known);
+            state().check_writable();
+            detail::Cell cell;
+            if constexpr (std::is_same_v<Sent, T> && detail::is_plain_array<Sent>()) {
+                return send_array(detail::type_fingerprint<Sent>(),
+                                  std::as_bytes(std::span(object)), object.size(), cell);
+            }
+            // What fits the cell is written where it is to be.
+            detail::OutputArchive archive{std::span<std::byte>(cell.content)};
+            detail::OutgoingDescriptors descriptors;
+            if (state().is_socket()) archive.carry_descriptors(&descriptors);
+            if constexpr (std::is_same_v<Sent, std::remove_cv_t<T>> || std::is_bounded_array_v<T>) {
+                if constexpr (detail::is_c_string<T>) {
+                    archive(std::string(object));
+                } else {
+                    archive(object);
+                }
+            } else {
+                archive(Sent(object));
+            }
+            send_archive(detail::type_fingerprint<Sent>(), archive, descriptors, cell);
+        }
+    }
+
+    void send_array(std::uint64_t type, std::span<const std::byte> bytes, std::uint64_t count,
+                    detail::Cell& cell) {
+        std::memcpy(cell.content, &count, sizeof(count));
+        state().send({type, std::span(cell.content).first(sizeof(count)), bytes}, cell);
+    }
+
+    void send_archive(std::uint64_t type, detail::OutputArchive& archive,
+                      const detail::OutgoingDescriptors& descriptors, detail::Cell& cell) {
+        if (archive.handles().empty()) [[likely]] {
+            return state().send({type, archive.view(), {}, {}, descriptors.numbers()}, cell);
+        }
+        detail::OutgoingHandles handles(archive.handles());
+        state().send(
+            {type, archive.view(), {}, handles.offsets(), descriptors.numbers(), handles.parked()},
+            cell);
+        handles.were_sent();
+    }
+
+    std::shared_ptr<detail::ConnectionState> state_;
+};
+
+}  // namespace multiprocessing

@@ -1,0 +1,57 @@
+// multiprocessing/connection/sent_type.hpp
+//
+// What the types that users give to send and send_bytes are on the way. Floor 4.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <iterator>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/reduction.hpp"
+
+namespace multiprocessing::detail {
+
+template <class T>
+consteval auto sent_type() {
+    using Value = std::remove_cv_t<T>;
+    if constexpr (is_c_string<Value>) {
+        return std::type_identity<std::string>{};
+    } else if constexpr (std::is_bounded_array_v<Value>) {
+        using Element = typename decltype(sent_type<std::remove_extent_t<Value>>())::type;
+        return std::type_identity<std::array<Element, std::extent_v<Value>>>{};
+    } else if constexpr (std::is_function_v<Value>) {
+        return std::type_identity<Value*>{};
+    } else {
+        return std::type_identity<Value>{};
+    }
+}
+/// What a T arrives as: a string literal as a std::string, an array as a std::array.
+template <class T>
+using SentType = typename decltype(sent_type<T>())::type;
+
+/// Contiguous elements that are their bytes, as those of a std::vector<int>.
+template <class T>
+concept plain_buffer =
+    requires(T& buffer) {
+        std::size(buffer);
+        *std::data(buffer);
+    } &&
+    std::is_trivially_copyable_v<std::remove_reference_t<decltype(*std::data(std::declval<T&>()))>>;
+
+/// A string or vector that travels as the number of its elements and their bytes.
+template <class T>
+consteval bool is_plain_array() {
+    if constexpr (kind<T> == Kind::contiguous) {
+        using Element = typename T::value_type;
+        return Pickler<Element>::smallest != 0 && std::is_default_constructible_v<Element> &&
+               !std::is_same_v<Element, bool> && requires(T& array) { array.reserve(1); };
+    } else {
+        return false;
+    }
+}
+
+}  // namespace multiprocessing::detail
