@@ -422,7 +422,7 @@ TEST_CASE("Connection: too many connections on their way is an error on both sid
     const NothingLeft check;
     const Watchdog watchdog(60);
     const int status = Child<mp::start_method::fork>(send_too_many).join();
-    REQUIRE((status == 0 || status == 77));
+    if (status != 77) REQUIRE(status == 0);  // 77: privilege could not be given up
 }
 
 TEST_CASE("Connection: a message with handles that was left before a fork is the parent's alone",
