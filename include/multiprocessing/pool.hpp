@@ -30,6 +30,8 @@ struct PoolOptions {
     Timeout task_timeout = std::nullopt;
     /// How often an item is tried again whose worker died. Items before it in its chunk are not.
     int retries = 0;
+    /// Items that imap reads ahead of the results taken; 0: some for each worker.
+    int buffersize = 0;
     /// Chunks that each worker remembers for `trace`.
     int traced = 1024;
 };
@@ -81,6 +83,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
   private:
     void open(const PoolOptions& options, std::shared_ptr<detail::Target> initializer) {
         check_options(options);
+        buffersize_ = static_cast<std::size_t>(options.buffersize);
         backend_.open({static_cast<std::uint32_t>(options.processes),
                        static_cast<std::uint32_t>(options.maxtasksperchild),
                        static_cast<std::uint32_t>(options.retries),
@@ -99,6 +102,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
             throw ValueError("maxtasksperchild must be at least 1, or 0 for no limit");
         }
         if (options.retries < 0) throw ValueError("retries must be at least 0");
+        if (options.buffersize < 0) throw ValueError("buffersize must be at least 1, or 0");
         if (options.traced < 0) throw ValueError("traced must be at least 0");
     }
 

@@ -135,6 +135,8 @@ inline int pass_gate(std::uint64_t gate, int x) {
 class Gate {
   public:
     [[nodiscard]] auto task() const { return mp::partial(pass_gate, words_.offset()); }
+    [[nodiscard]] std::uint64_t offset() const { return words_.offset(); }
+    [[nodiscard]] int arrived() const { return words_->arrived; }
     void open() {
         words_->open = 1;
         mp::detail::futex_wake(words_->open);

@@ -19,6 +19,7 @@
 
 #include "multiprocessing/pool/async_result.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
+#include "multiprocessing/pool/stream.hpp"
 
 namespace multiprocessing::detail {
 
@@ -95,6 +96,39 @@ class PoolInterface {
         return later(start<true>(f, items, options.chunksize), std::move(options));
     }
 
+    /// Returns the results of `f(item)` in the order of `range`, as they come, in a ResultStream.
+    ///
+    /// The input is read as it goes, in the thread that takes the results, so it may be endless. A
+    /// container that is given by name must stay until the stream's end. Once the pool is closed,
+    /// join reads the rest of the input.
+    /// @param chunksize  items that a worker takes at a time
+    /// @param buffersize items that are at most ahead of the results taken; by default the pool's
+    /// @throws ValueError "Pool not running", chunksize or buffersize below 1
+    template <class F, std::ranges::input_range Range>
+    auto imap(F&& f, Range&& range, int chunksize = 1,
+              std::optional<int> buffersize = std::nullopt) {
+        return stream<false>(f, std::views::all(std::forward<Range>(range)),
+                             {chunksize, buffersize, true});
+    }
+    template <class F, class Item = typename Backend::template ListedItem<F, false>>
+    auto imap(F&& f, std::initializer_list<Item> items, int chunksize = 1,
+              std::optional<int> buffersize = std::nullopt) {
+        return imap(std::forward<F>(f), std::vector<Item>(items), chunksize, buffersize);
+    }
+
+    /// As imap, with the results in any order.
+    template <class F, std::ranges::input_range Range>
+    auto imap_unordered(F&& f, Range&& range, int chunksize = 1,
+                        std::optional<int> buffersize = std::nullopt) {
+        return stream<false>(f, std::views::all(std::forward<Range>(range)),
+                             {chunksize, buffersize, false});
+    }
+    template <class F, class Item = typename Backend::template ListedItem<F, false>>
+    auto imap_unordered(F&& f, std::initializer_list<Item> items, int chunksize = 1,
+                        std::optional<int> buffersize = std::nullopt) {
+        return imap_unordered(std::forward<F>(f), std::vector<Item>(items), chunksize, buffersize);
+    }
+
     /// Returns `f(args...)`, called in a worker. **Blocking** and errors as map.
     template <class F, class... Args>
     auto apply(F&& f, Args&&... args) {
@@ -139,7 +173,33 @@ class PoolInterface {
     PoolInterface() = default;
     ~PoolInterface() = default;
 
+    /// How a stream is wished to be.
+    struct StreamWish {
+        int chunksize;
+        std::optional<int> buffersize;
+        bool ordered;
+    };
+
+    template <bool spread, class F, class View>
+    auto stream(F& f, View view, const StreamWish& wish) {
+        using Function = std::decay_t<F>;
+        using Element = std::ranges::range_reference_t<View>;
+        if constexpr (Backend::template require_callable<Function, Element, spread>()) {
+            using R = typename Backend::template ItemResult<Function, Element, spread>;
+            const StreamOptions options = stream_options(wish);
+            backend_.check_running();
+            const auto state = std::make_shared<StreamState<R>>(
+                backend_.template make_source<spread, R>(Function(f), std::move(view),
+                                                         options.chunk_size),
+                options);
+            backend_.add_stream(state);
+            state->begin();
+            return ResultStream<R>(state);
+        }
+    }
+
     Backend backend_;
+    std::size_t buffersize_ = 0;  // 0: some items for each worker
 
   private:
     /// A call that is under way; null when it has no items. R is what the function returns.
@@ -186,6 +246,18 @@ class PoolInterface {
 
     [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_chunksize(int chunksize) {
         throw ValueError("Chunksize must be 1+, not " + std::to_string(chunksize));
+    }
+
+    [[nodiscard]] StreamOptions stream_options(const StreamWish& wish) const {
+        if (wish.chunksize < 1) throw_bad_chunksize(wish.chunksize);
+        if (wish.buffersize && *wish.buffersize < 1) {
+            throw ValueError("buffersize must be at least 1");
+        }
+        const auto chunk_size = static_cast<std::size_t>(wish.chunksize);
+        std::size_t window = std::max<std::size_t>(64, 8 * backend_.worker_count()) * chunk_size;
+        if (buffersize_ != 0) window = buffersize_;
+        if (wish.buffersize) window = static_cast<std::size_t>(*wish.buffersize);
+        return {chunk_size, window, wish.ordered};
     }
 
     /// As Python: so many items that every worker gets about four chunks.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "multiprocessing/pool/batch.hpp"
+#include "multiprocessing/pool/process_source.hpp"
 #include "multiprocessing/pool/supervisor.hpp"
 
 namespace multiprocessing::detail {
@@ -119,6 +120,16 @@ class ProcessBackend {
                 const SubmitOptions& how) const {
         using Item = StoredItem<F, std::ranges::range_reference_t<Range>, spread>;
         return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size), how);
+    }
+
+    /// Returns where a stream of calls of `f` for each element of a view comes from.
+    template <bool spread, class R, class F, class View>
+    std::unique_ptr<StreamSource<R>> make_source(F f, View view, std::size_t chunk_size) const {
+        return std::make_unique<ProcessSource<F, View, R, spread>>(supervisor_, std::move(f),
+                                                                   std::move(view), chunk_size);
+    }
+    void add_stream(const std::shared_ptr<StreamFeed>& feed) const {
+        supervisor_->add_stream(feed);
     }
 
     void check_running() const { supervisor_->check_running(); }

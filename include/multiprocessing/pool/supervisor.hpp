@@ -25,6 +25,7 @@
 #include "multiprocessing/pool/crew.hpp"
 #include "multiprocessing/pool/entry_list.hpp"
 #include "multiprocessing/pool/settlement.hpp"
+#include "multiprocessing/pool/stream_registry.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing::detail {
@@ -40,8 +41,7 @@ struct SupervisorOptions {
 
 /// How a call is to be run.
 struct SubmitOptions {
-    bool keep_errors = false;  // the errors of all items are wanted, not the first one's
-    Batch::Notice notice = Batch::nobody;
+    bool of_stream = false;  // each chunk's end is told, all errors count; also when closed
 };
 
 /// The workers of a pool and their work.
@@ -88,12 +88,13 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         auto pending = std::make_shared<PendingBatch>(std::move(batch));
         check_owner();
         const std::lock_guard guard(mutex_);
-        check_running_locked();
+        check_running_locked(how);
         pending->set_supervisor(weak_from_this());
         (*pending)->serial = ++last_serial_;
-        (*pending)->keep_errors = how.keep_errors ? 1 : 0;
-        (*pending)->commit_each = options_.retries > 0 || how.keep_errors ? 1 : 0;
-        (*pending)->notice.store(how.notice, std::memory_order_relaxed);
+        (*pending)->keep_errors = how.of_stream ? 1 : 0;
+        (*pending)->commit_each = options_.retries > 0 || how.of_stream ? 1 : 0;
+        (*pending)->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody,
+                                 std::memory_order_relaxed);
         if (pending_.size() >= prune_at_) prune();
         pending_.push_back(pending);
         entries_.append((*pending)->whole, pending);
@@ -144,14 +145,28 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     void check_running() const {
         check_owner();
         const std::lock_guard guard(mutex_);
-        check_running_locked();
+        check_running_locked({});
     }
 
     void close() {
         check_owner();
         const std::lock_guard guard(mutex_);
-        std::uint32_t running = PoolBoard::running;
-        if (board_->phase.compare_exchange_strong(running, PoolBoard::closing)) stir();
+        closed_ = true;
+        if (streams_.is_empty()) let_workers_leave();
+    }
+
+    /// Keeps the workers for a stream until it has given all its input.
+    void add_stream(const std::shared_ptr<StreamFeed>& feed) {
+        check_owner();
+        const std::lock_guard guard(mutex_);
+        check_running_locked({});
+        streams_.add(feed);
+        feed->set_registration({this, [self = shared_from_this()](void*) {
+                                    const std::lock_guard lock(self->mutex_);
+                                    if (self->streams_.remove() && self->closed_) {
+                                        self->let_workers_leave();
+                                    }
+                                }});
     }
 
     /// Ends the workers whatever they do, and the batches with CancelledError.
@@ -167,7 +182,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     /// @throws ValueError while the pool is running
     void join() {
         check_owner();
-        if (board_->phase.load() == PoolBoard::running) throw ValueError("Pool is still running");
+        feed_streams();
         const std::lock_guard guard(join_mutex_);
         if (thread_->joinable()) thread_->join();
         courier_.stop();
@@ -192,9 +207,34 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     void check_owner() const {
         if (!is_owner()) throw ValueError("Pool not running in this process: it is another's");
     }
-    void check_running_locked() const {
+    void check_running_locked(const SubmitOptions& how) const {
         if (broken_) std::rethrow_exception(broken_);
-        if (board_->phase.load() != PoolBoard::running) throw ValueError("Pool not running");
+        if (how.of_stream) {
+            if (board_->phase.load() != PoolBoard::running) throw CancelledError();
+        } else if (closed_ || board_->phase.load() != PoolBoard::running) {
+            throw ValueError("Pool not running");
+        }
+    }
+    void let_workers_leave() {
+        std::uint32_t running = PoolBoard::running;
+        if (board_->phase.compare_exchange_strong(running, PoolBoard::closing)) stir();
+    }
+
+    /// Before join: a closed pool finishes what it was given, and nobody may be reading it.
+    void feed_streams() {
+        for (;;) {
+            std::vector<std::shared_ptr<StreamFeed>> feeds;
+            {
+                const std::lock_guard guard(mutex_);
+                if (board_->phase.load() != PoolBoard::running) return;
+                if (!closed_) throw ValueError("Pool is still running");
+                feeds = streams_.feeds();
+            }
+            for (const auto& feed : feeds) {
+                while (feed->feed_on()) {
+                }
+            }
+        }
     }
     [[nodiscard]] bool has_time_limit() const noexcept {
         return !options_.task_timeout.is_forever();
@@ -415,6 +455,8 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     std::vector<std::shared_ptr<PendingBatch>> pending_;
     std::size_t prune_at_ = 16;
     std::uint64_t last_serial_ = 0;
+    bool closed_ = false;
+    StreamRegistry streams_;
     std::exception_ptr broken_;
     std::uint32_t useless_starts_ = 0;  // in a row
     int failed_starts_ = 0;             // in a row
