@@ -16,6 +16,7 @@
 
 #include "multiprocessing/pool/interface.hpp"
 #include "multiprocessing/pool/process_backend.hpp"
+#include "multiprocessing/pool/thread_pool.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -45,24 +46,24 @@ class PoolInterface {
     /// @throws ValueError "Pool not running", chunksize below 1; CancelledError; BrokenProcessPool
     template <class F, std::ranges::input_range Range>
     auto map(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
-        return collect(start<false>(f, range, chunksize));
+        return collect(start<false, true>(f, range, chunksize));
     }
     template <class F, class Item = typename Backend::template ListedItem<F, false>>
     auto map(F&& f, std::initializer_list<Item> items,
              std::optional<int> chunksize = std::nullopt) {
-        return collect(start<false>(f, items, chunksize));
+        return collect(start<false, true>(f, items, chunksize));
     }
 
     /// Returns `f(a, b, …)` for each tuple (or pair, or array) of `range`, in its order; else as
     /// map.
     template <class F, std::ranges::input_range Range>
     auto starmap(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
-        return collect(start<true>(f, range, chunksize));
+        return collect(start<true, true>(f, range, chunksize));
     }
     template <class F, class Item = typename Backend::template ListedItem<F, true>>
     auto starmap(F&& f, std::initializer_list<Item> items,
                  std::optional<int> chunksize = std::nullopt) {
-        return collect(start<true>(f, items, chunksize));
+        return collect(start<true, true>(f, items, chunksize));
     }
 
     /// As map, without waiting: the result is a list. The range is read before it returns.
@@ -72,13 +73,13 @@ class PoolInterface {
                   F, std::ranges::range_reference_t<Range>, false>>>
     AsyncResult<R> map_async(F&& f, Range&& range,
                              std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<false>(f, range, options.chunksize), std::move(options));
+        return later(start<false, false>(f, range, options.chunksize), std::move(options));
     }
     template <class F, class Item = typename Backend::template ListedItem<F, false>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, false>>>
     AsyncResult<R> map_async(F&& f, std::initializer_list<Item> items,
                              std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<false>(f, items, options.chunksize), std::move(options));
+        return later(start<false, false>(f, items, options.chunksize), std::move(options));
     }
 
     /// As starmap, without waiting; else as map_async.
@@ -87,13 +88,13 @@ class PoolInterface {
                   F, std::ranges::range_reference_t<Range>, true>>>
     AsyncResult<R> starmap_async(F&& f, Range&& range,
                                  std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<true>(f, range, options.chunksize), std::move(options));
+        return later(start<true, false>(f, range, options.chunksize), std::move(options));
     }
     template <class F, class Item = typename Backend::template ListedItem<F, true>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, true>>>
     AsyncResult<R> starmap_async(F&& f, std::initializer_list<Item> items,
                                  std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<true>(f, items, options.chunksize), std::move(options));
+        return later(start<true, false>(f, items, options.chunksize), std::move(options));
     }
 
     /// Returns the results of `f(item)` in the order of `range`, as they come, in a ResultStream.
@@ -135,8 +136,7 @@ class PoolInterface {
         using Function = std::decay_t<F>;
         using R = typename Backend::template CallResult<F, Args...>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto calls = Backend::template store_call<Function>(std::forward<Args>(args)...);
-            const auto started = start<true>(f, calls, 1);
+            const auto started = start_one(f, std::forward<Args>(args)...);
             const Taken taken{backend_, started.call};
             (void)started.call->wait(Timeout());
             started.call->throw_if_given_up();
@@ -221,7 +221,8 @@ class PoolInterface {
     };
 
     /// Hands a call over. @param f,range not changed unless the range's iterators do so
-    template <bool spread, class F, class Range>
+    /// @tparam waits whether the caller keeps the range where it is until the call is over
+    template <bool spread, bool waits, class F, class Range>
     auto start(F& f, Range&& range, std::optional<int> chunksize) {
         using Function = std::decay_t<F>;
         using Element = std::ranges::range_reference_t<Range>;
@@ -230,7 +231,7 @@ class PoolInterface {
         } else if constexpr (!std::ranges::sized_range<Range>) {
             std::vector<std::ranges::range_value_t<Range>> items;
             for (auto&& item : range) items.emplace_back(std::forward<decltype(item)>(item));
-            return start<spread>(f, items, chunksize);
+            return start<spread, waits>(f, items, chunksize);
         } else {
             using R = typename Backend::template ItemResult<Function, Element, spread>;
             backend_.check_running();
@@ -239,9 +240,19 @@ class PoolInterface {
             if (count == 0) return Started<R>{};
             // By its type as a value: a function travels as a pointer to it.
             const Function& function = f;
-            return Started<R>{backend_.template submit<spread>(function, range, count,
-                                                               chunk_size(count, chunksize), {})};
+            return Started<R>{backend_.template submit<spread, waits>(
+                function, range, count, chunk_size(count, chunksize))};
         }
+    }
+
+    /// Hands over one call, as a range of one item that is moved from.
+    template <class F, class... Args>
+    auto start_one(F& f, Args&&... args) {
+        auto calls = Backend::template store_call<std::decay_t<F>>(std::forward<Args>(args)...);
+        return start<true, false>(f,
+                                  std::ranges::subrange(std::make_move_iterator(calls.begin()),
+                                                        std::make_move_iterator(calls.end())),
+                                  1);
     }
 
     [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_chunksize(int chunksize) {
@@ -294,8 +305,7 @@ class PoolInterface {
     AsyncResult<R> apply_with(AsyncOptions<R> options, F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto calls = Backend::template store_call<Function>(std::forward<Args>(args)...);
-            const auto started = start<true>(f, calls, 1);
+            const auto started = start_one(f, std::forward<Args>(args)...);
             return with_callbacks(AsyncResult<R>(started.call, Backend::template read_one<R>),
                                   started.call, std::move(options));
         } else {

@@ -115,11 +115,10 @@ class ProcessBackend {
 
     /// Hands over a call of `f` for each of the `count` > 0 items of a range.
     /// @pre require_callable
-    template <bool spread, class F, class Range>
-    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size,
-                const SubmitOptions& how) const {
+    template <bool spread, bool waits, class F, class Range>
+    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
         using Item = StoredItem<F, std::ranges::range_reference_t<Range>, spread>;
-        return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size), how);
+        return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size));
     }
 
     /// Returns where a stream of calls of `f` for each element of a view comes from.
