@@ -12,6 +12,7 @@
 
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/futures.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"

@@ -201,7 +201,6 @@ class PoolInterface {
     Backend backend_;
     std::size_t buffersize_ = 0;  // 0: some items for each worker
 
-  private:
     /// A call that is under way; null when it has no items. R is what the function returns.
     template <class R>
     struct Started {
@@ -210,6 +209,17 @@ class PoolInterface {
     /// In place of Started when the compilation has ended with a reason.
     struct NotCallable {};
 
+    /// Hands over one call, as a range of one item that is moved from.
+    template <class F, class... Args>
+    auto start_one(F& f, Args&&... args) {
+        auto calls = Backend::template store_call<std::decay_t<F>>(std::forward<Args>(args)...);
+        return start<true, false>(f,
+                                  std::ranges::subrange(std::make_move_iterator(calls.begin()),
+                                                        std::make_move_iterator(calls.end())),
+                                  1);
+    }
+
+  private:
     /// Frees what a call held once its results are taken, or its error is thrown.
     struct Taken {
         const Backend& backend;
@@ -243,16 +253,6 @@ class PoolInterface {
             return Started<R>{backend_.template submit<spread, waits>(
                 function, range, count, chunk_size(count, chunksize))};
         }
-    }
-
-    /// Hands over one call, as a range of one item that is moved from.
-    template <class F, class... Args>
-    auto start_one(F& f, Args&&... args) {
-        auto calls = Backend::template store_call<std::decay_t<F>>(std::forward<Args>(args)...);
-        return start<true, false>(f,
-                                  std::ranges::subrange(std::make_move_iterator(calls.begin()),
-                                                        std::make_move_iterator(calls.end())),
-                                  1);
     }
 
     [[noreturn, gnu::cold, gnu::noinline]] static void throw_bad_chunksize(int chunksize) {

@@ -219,7 +219,13 @@ class ResultStream {
     /// @throws TimeoutError when it is not there yet; next may be called again
     /// @throws the item's error in its place, and goes on after it; the error of the input, which
     ///         ends it; CancelledError when the pool was terminated
-    std::optional<value_type> next(Timeout timeout = std::nullopt) { return state_->next(timeout); }
+    std::optional<value_type> next(Timeout timeout = std::nullopt) {
+        const detail::Deadline deadline(timeout);
+        return state_->next(limit_.left() < deadline.left() ? limit_ : deadline);
+    }
+
+    /// Lets every wait, those of a loop over it too, end after some time. @param timeout from now
+    void set_limit(Timeout timeout) { limit_ = detail::Deadline(timeout); }
 
     /// Walks the results; an item's error is thrown by `++`, and by begin() for the first.
     class iterator {
@@ -257,6 +263,7 @@ class ResultStream {
 
   private:
     std::shared_ptr<detail::StreamState<R>> state_;
+    detail::Deadline limit_{Timeout()};
 };
 
 }  // namespace multiprocessing

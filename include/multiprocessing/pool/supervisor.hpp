@@ -188,6 +188,8 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         courier_.stop();
     }
 
+    /// Returns whether this process made the pool, and is not a fork of that one.
+    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     [[nodiscard]] std::uint32_t worker_count() const noexcept { return options_.workers; }
     [[nodiscard]] PoolBoard& board() const noexcept { return *board_; }
     Courier& courier() noexcept { return courier_; }
@@ -201,7 +203,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     static constexpr int first_look_delay = 50;  // milliseconds; a short-lived pool never looks
     static constexpr int most_failed_starts = 100;
 
-    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     /// A pool that came to a child by fork is not the child's: its lock may be locked for ever
     /// there.
     void check_owner() const {
