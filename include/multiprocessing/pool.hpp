@@ -16,7 +16,10 @@
 
 #include "multiprocessing/pool/interface.hpp"
 #include "multiprocessing/pool/process_backend.hpp"
+#include "multiprocessing/pool/progress.hpp"
+#include "multiprocessing/pool/statistics.hpp"
 #include "multiprocessing/pool/thread_pool.hpp"
+#include "multiprocessing/pool/trace.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing {
@@ -33,6 +36,8 @@ struct PoolOptions {
     int retries = 0;
     /// Items that imap reads ahead of the results taken; 0: some for each worker.
     int buffersize = 0;
+    /// Whether map and starmap show how far they are, on standard error.
+    bool progress = false;
     /// Chunks that each worker remembers for `trace`.
     int traced = 1024;
 };
@@ -81,10 +86,23 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         backend_.supervisor()->end();
     }
 
+    /// Returns what each worker has done so far, and the slowest tasks.
+    [[nodiscard]] PoolStats stats() const {
+        return detail::read_stats(backend_.supervisor()->board());
+    }
+
+    /// Writes the timeline of the latest tasks of each worker (PoolOptions::traced of them) as a
+    /// file that chrome://tracing and ui.perfetto.dev open.
+    /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
+    void trace(const std::string& path) const {
+        detail::write_trace(backend_.supervisor()->board(), path);
+    }
+
   private:
     void open(const PoolOptions& options, std::shared_ptr<detail::Target> initializer) {
         check_options(options);
         buffersize_ = static_cast<std::size_t>(options.buffersize);
+        shows_progress_ = options.progress;
         backend_.open({static_cast<std::uint32_t>(options.processes),
                        static_cast<std::uint32_t>(options.maxtasksperchild),
                        static_cast<std::uint32_t>(options.retries),

@@ -20,6 +20,7 @@
 
 #include "multiprocessing/pool/async_result.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
+#include "multiprocessing/pool/progress.hpp"
 #include "multiprocessing/pool/stream.hpp"
 
 namespace multiprocessing::detail {
@@ -200,11 +201,13 @@ class PoolInterface {
 
     Backend backend_;
     std::size_t buffersize_ = 0;  // 0: some items for each worker
+    bool shows_progress_ = false;
 
     /// A call that is under way; null when it has no items. R is what the function returns.
     template <class R>
     struct Started {
         typename Backend::Call call;
+        std::uint64_t items = 0;
     };
     /// In place of Started when the compilation has ended with a reason.
     struct NotCallable {};
@@ -250,8 +253,9 @@ class PoolInterface {
             if (count == 0) return Started<R>{};
             // By its type as a value: a function travels as a pointer to it.
             const Function& function = f;
-            return Started<R>{backend_.template submit<spread, waits>(
-                function, range, count, chunk_size(count, chunksize))};
+            return Started<R>{backend_.template submit<spread, waits>(function, range, count,
+                                                                      chunk_size(count, chunksize)),
+                              count};
         }
     }
 
@@ -283,7 +287,11 @@ class PoolInterface {
     ResultList<R> collect(const Started<R>& started) {
         if (!started.call) return ResultList<R>();
         const Taken taken{backend_, started.call};
-        (void)started.call->wait(Timeout());
+        if (shows_progress_) {
+            wait_with_progress(*started.call, started.items);
+        } else {
+            (void)started.call->wait(Timeout());
+        }
         started.call->throw_if_given_up();
         return Backend::template read_all<R>(*started.call);
     }

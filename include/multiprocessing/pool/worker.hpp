@@ -109,8 +109,8 @@ class WorkerLoop {
         const std::uint64_t begin = std::exchange(now_, monotonic_now());
         finish_chunk(board_, batch, index, ticket_, now_);
         record_chunk(log_, board_.log_size,
-                     {begin, now_ - begin, static_cast<std::uint32_t>(serial_), index,
-                      batch.size_of(index), pid_});
+                     {begin, now_ - begin, static_cast<std::uint32_t>(batch.serial),
+                      index * batch.chunk_size, batch.size_of(index), pid_});
     }
 
     void wait_for_work(std::uint32_t seen) {

@@ -19,7 +19,7 @@ struct ChunkRecord {
     std::uint64_t begin;     //  0
     std::uint64_t duration;  //  8  0: nothing is recorded here
     std::uint32_t call;      // 16  the low bits of Batch::serial
-    std::uint32_t chunk;     // 20
+    std::uint32_t first;     // 20  item in the call, the low bits
     std::uint32_t items;     // 24
     std::uint32_t pid;       // 28
 };
