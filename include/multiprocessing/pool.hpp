@@ -79,7 +79,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
                           std::forward<Initializer>(initializer), std::forward<Args>(args)...));
     }
 
-    ~BasicPool() {
+    [[gnu::cold]] ~BasicPool() {
         if (exit_hook_ == 0) return;
         detail::ExitHooks::remove(exit_hook_);
         // Results and streams may outlive the pool, so it does not go by itself.
@@ -99,7 +99,8 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
     }
 
   private:
-    void open(const PoolOptions& options, std::shared_ptr<detail::Target> initializer) {
+    [[gnu::cold]] void open(const PoolOptions& options,
+                            std::shared_ptr<detail::Target> initializer) {
         check_options(options);
         buffersize_ = static_cast<std::size_t>(options.buffersize);
         shows_progress_ = options.progress;
@@ -115,7 +116,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         });
     }
 
-    static void check_options(const PoolOptions& options) {
+    [[gnu::cold]] static void check_options(const PoolOptions& options) {
         if (options.processes < 1) throw ValueError("Number of processes must be at least 1");
         if (options.maxtasksperchild < 0) {
             throw ValueError("maxtasksperchild must be at least 1, or 0 for no limit");
@@ -125,7 +126,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         if (options.traced < 0) throw ValueError("traced must be at least 0");
     }
 
-    static std::shared_ptr<detail::Child> start_worker(
+    [[gnu::cold]] static std::shared_ptr<detail::Child> start_worker(
         const detail::WorkerOrders& orders, std::shared_ptr<detail::Target> initializer) {
         detail::ProcessState& state = detail::state();
         if (!state.identity().may_have_children) {

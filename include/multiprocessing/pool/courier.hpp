@@ -83,7 +83,7 @@ class Courier {
     Courier() = default;
     Courier(const Courier&) = delete;
     Courier& operator=(const Courier&) = delete;
-    ~Courier() {
+    [[gnu::cold]] ~Courier() {
         if (!thread_.joinable()) return;
         // A callback has destroyed its pool. The state lives as long as the loop.
         state_->orphaned = true;
@@ -108,13 +108,13 @@ class Courier {
     }
 
     /// Tells it that calls were given up, which no worker will tell it.
-    void look_at_all() {
+    [[gnu::cold]] void look_at_all() {
         const std::lock_guard guard(state_->mutex);
         if (thread_.joinable()) state_->hurry();
     }
 
     /// Delivers what is over and ends. @pre no call can come to its end any more
-    void stop() {
+    [[gnu::cold]] void stop() {
         {
             const std::lock_guard guard(state_->mutex);
             if (!thread_.joinable()) return;
@@ -125,7 +125,7 @@ class Courier {
     }
 
     /// In a forked child: the thread is the parent's.
-    void abandon() noexcept { new std::thread(std::move(thread_)); }
+    [[gnu::cold]] void abandon() noexcept { new std::thread(std::move(thread_)); }
 
   private:
     struct Parcel {
@@ -143,12 +143,12 @@ class Courier {
         bool stopping = false;
         bool orphaned = false;  // the thread's own: the pool is gone, and its arrivals
 
-        void hurry() {
+        [[gnu::cold]] void hurry() {
             all = true;
             arrivals.change();
         }
 
-        void run() {
+        [[gnu::cold]] void run() {
             runs_callbacks = true;
             while (!orphaned) {
                 const std::uint32_t seen = arrivals.word->load();

@@ -50,11 +50,12 @@ struct CrewMember {
 /// The workers. Its user has a lock.
 class Crew {
   public:
-    Crew(StartWorker starter, std::shared_ptr<Target> initializer, const sigset_t& mask)
+    [[gnu::cold]] Crew(StartWorker starter, std::shared_ptr<Target> initializer,
+                       const sigset_t& mask)
         : start_(starter), initializer_(std::move(initializer)), signal_mask_(to_bits(mask)) {}
 
     /// @param board lives longer than the crew
-    void open(PoolBoard& board) {
+    [[gnu::cold]] void open(PoolBoard& board) {
         board_ = &board;
         members_.resize(board.worker_count);
     }
@@ -67,7 +68,7 @@ class Crew {
     }
 
     /// Starts a worker in the slot. @throws what the start method throws
-    void start(std::uint32_t slot) {
+    [[gnu::cold]] void start(std::uint32_t slot) {
         CrewMember& member = members_[slot];
         WorkerLog& log = log_of(*board_, slot);
         member = {};
@@ -103,7 +104,7 @@ class Crew {
     /// Kills the worker if `condition()` holds while it stands still; else it goes on. So nobody is
     /// killed for what he has just finished.
     template <class Condition>
-    void kill_if(std::uint32_t slot, Doom doom, Condition condition) {
+    [[gnu::cold]] void kill_if(std::uint32_t slot, Doom doom, Condition condition) {
         CrewMember& member = members_[slot];
         if (!member.child || member.doom != Doom::none || !condition()) return;
         member.child->signal(SIGSTOP);
@@ -118,7 +119,7 @@ class Crew {
 
     /// Ends those who are left: idle ones leave by themselves, the others by SIGTERM, or when they
     /// have blocked it or are stopped, by SIGKILL.
-    void end(std::chrono::milliseconds grace) {
+    [[gnu::cold]] void end(std::chrono::milliseconds grace) {
         for (const CrewMember& member : members_) {
             if (member.child) member.child->signal(SIGTERM);
         }
@@ -135,7 +136,7 @@ class Crew {
   private:
     /// SIGSTOP takes effect a moment after it is sent. One that a device keeps from stopping does
     /// not run a task to its end either.
-    static void wait_for_stop(pid_t pid) {
+    [[gnu::cold]] static void wait_for_stop(pid_t pid) {
         const Deadline deadline(std::chrono::milliseconds(50));
         while (!deadline.has_passed()) {
             const auto status = process_status(pid);

@@ -5,9 +5,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <utility>
 
@@ -37,34 +36,26 @@ class EntryList {
     /// Frees the entries that the head has passed and no worker looks at.
     void free_passed() {
         if (entries_.size() < 2 * board_->worker_count + 8) return;  // a scan frees many at a time
-        const Offset head = board_->head.load();
-        while (heap().offset_of(entries_.front().entry) != head) {
-            passed_.push_back(std::move(entries_.front()));
-            entries_.pop_front();
-        }
-        std::erase_if(passed_, [this](const Listed& listed) {
-            if (is_looked_at(listed)) return false;
-            free(listed);
-            return true;
-        });
+        scan();
     }
 
     /// Frees all. @pre no worker is left
-    void clear() noexcept {
+    [[gnu::cold]] void clear() noexcept {
         for (auto* const list : {&passed_, &entries_}) {
             for (const Listed& listed : *list) free(listed);
             list->clear();
         }
     }
 
-    [[nodiscard]] bool has_untaken_chunks() const noexcept {
-        return std::any_of(entries_.begin(), entries_.end(), [](const Listed& listed) {
-            return listed.entry->cursor.load() < listed.entry->end;
-        });
+    [[nodiscard, gnu::cold]] bool has_untaken_chunks() const noexcept {
+        for (const Listed& listed : entries_) {
+            if (listed.entry->cursor.load() < listed.entry->end) return true;
+        }
+        return false;
     }
 
     /// Returns the batch that lies at `offset`, if it has an entry.
-    [[nodiscard]] std::shared_ptr<PendingBatch> find(Offset offset) const noexcept {
+    [[nodiscard, gnu::cold]] std::shared_ptr<PendingBatch> find(Offset offset) const noexcept {
         for (const auto* const list : {&passed_, &entries_}) {
             for (const Listed& listed : *list) {
                 if (listed.pending && heap().offset_of(&**listed.pending) == offset) {
@@ -80,6 +71,21 @@ class EntryList {
         Entry* entry;
         std::shared_ptr<PendingBatch> pending;  // none for the first
     };
+
+    [[gnu::noinline]] void scan() {
+        const Offset head = board_->head.load();
+        auto place = entries_.begin();
+        while (heap().offset_of(place->entry) != head) ++place;
+        passed_.splice(passed_.end(), entries_, entries_.begin(), place);
+        for (place = passed_.begin(); place != passed_.end();) {
+            if (is_looked_at(*place)) {
+                ++place;
+            } else {
+                free(*place);
+                place = passed_.erase(place);
+            }
+        }
+    }
 
     [[nodiscard]] bool is_looked_at(const Listed& listed) const noexcept {
         const Offset offset = heap().offset_of(listed.entry);
@@ -97,8 +103,8 @@ class EntryList {
 
     PoolBoard* board_ = nullptr;
     Entry* last_ = nullptr;
-    std::deque<Listed> entries_;  // from the head on, or a little before
-    std::deque<Listed> passed_;
+    std::list<Listed> entries_;  // from the head on, or a little before
+    std::list<Listed> passed_;
 };
 
 }  // namespace multiprocessing::detail

@@ -96,7 +96,8 @@ class ProgressLine {
         std::fflush(options_.file);
     }
 
-    void write_share(char* text, std::size_t size, double seconds, double rate) const noexcept {
+    [[gnu::cold]] void write_share(char* text, std::size_t size, double seconds,
+                                   double rate) const noexcept {
         constexpr int width = 20;
         const std::uint64_t total = *options_.total;
         const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total));
@@ -115,7 +116,7 @@ class ProgressLine {
     struct ClockText {
         char text[24];
     };
-    static ClockText clock(double seconds) noexcept {
+    [[gnu::cold]] static ClockText clock(double seconds) noexcept {
         ClockText clock;
         const auto whole = static_cast<unsigned long>(std::min(seconds, 3.6e8));
         if (whole >= 3600) {

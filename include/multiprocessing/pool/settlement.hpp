@@ -60,7 +60,8 @@ class Settlement {
     }
 
   private:
-    void settle_chunk(Batch& batch, std::uint32_t index, std::uint32_t at, const WorkerEnd& end) {
+    [[gnu::cold]] void settle_chunk(Batch& batch, std::uint32_t index, std::uint32_t at,
+                                    const WorkerEnd& end) {
         Chunk& chunk = batch.chunks()[index];
         const auto pending = entries_->find(heap().offset_of(&batch));
         if (pending && !pending->is_given_up()) {
@@ -79,7 +80,7 @@ class Settlement {
     }
 
     /// Decides on the item that the worker died in: it counts as lost, or may be tried again.
-    void blame(Batch& batch, std::uint32_t index, const WorkerEnd& end) {
+    [[gnu::cold]] void blame(Batch& batch, std::uint32_t index, const WorkerEnd& end) {
         Chunk& chunk = batch.chunks()[index];
         if (end.doom != Doom::too_slow && ++chunk.attempts <= retries_) return;
         const std::uint64_t number = std::uint64_t{index} * batch.chunk_size + chunk.start;
@@ -87,7 +88,8 @@ class Settlement {
         set_start(chunk, chunk.start + 1);
     }
 
-    std::exception_ptr error_for(const Batch& batch, std::uint64_t item, const WorkerEnd& end) {
+    [[gnu::cold]] std::exception_ptr error_for(const Batch& batch, std::uint64_t item,
+                                               const WorkerEnd& end) {
         if (end.doom == Doom::too_slow) {
             const double seconds = static_cast<double>(task_timeout_.nanoseconds().count()) * 1e-9;
             std::string limit = std::to_string(seconds);
@@ -108,8 +110,8 @@ class Settlement {
         chunk.attempts = 0;
     }
 
-    void try_again(Chunk& chunk, std::uint32_t index, const WorkerEnd& end,
-                   const std::shared_ptr<PendingBatch>& pending) {
+    [[gnu::cold]] void try_again(Chunk& chunk, std::uint32_t index, const WorkerEnd& end,
+                                 const std::shared_ptr<PendingBatch>& pending) {
         Entry* const again = static_cast<Entry*>(allocate_zeroed(sizeof(Entry)));
         again->batch = (*pending)->whole.batch;
         again->cursor.store(index);

@@ -47,7 +47,8 @@ struct SubmitOptions {
 /// The workers of a pool and their work.
 class Supervisor : public std::enable_shared_from_this<Supervisor> {
   public:
-    Supervisor(const SupervisorOptions& options, StartWorker start, std::shared_ptr<Target> init)
+    [[gnu::cold]] Supervisor(const SupervisorOptions& options, StartWorker start,
+                             std::shared_ptr<Target> init)
         : options_(options), settlement_(options.retries, options.task_timeout) {
         const SignalBlock block;  // for the thread
         crew_ = std::make_unique<Crew>(start, std::move(init), block.before());
@@ -65,7 +66,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
 
-    ~Supervisor() {
+    [[gnu::cold]] ~Supervisor() {
         if (!is_owner()) {
             // A forked child's copy: workers, threads and board are its parent's.
             (void)thread_.release();
@@ -77,7 +78,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Ends the pool, if this process is its owner.
-    void end() {
+    [[gnu::cold]] void end() {
         if (!is_owner()) return;
         terminate();
         join();
@@ -107,8 +108,13 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     /// Takes note that the caller has its results.
     void forget(const std::shared_ptr<PendingBatch>& pending) {
         const std::lock_guard guard(mutex_);
-        const auto place = std::find(pending_.rbegin(), pending_.rend(), pending);
-        if (place != pending_.rend()) pending_.erase(std::next(place).base());
+        // From the end, where what is waited for is as a rule.
+        for (std::size_t i = pending_.size(); i-- > 0;) {
+            if (pending_[i] != pending) continue;
+            pending_[i].swap(pending_.back());  // their order is of no importance
+            pending_.pop_back();
+            return;
+        }
     }
 
     /// Takes a call back. @returns whether its result is a CancelledError now
@@ -148,7 +154,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         check_running_locked({});
     }
 
-    void close() {
+    [[gnu::cold]] void close() {
         check_owner();
         const std::lock_guard guard(mutex_);
         closed_ = true;
@@ -156,7 +162,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Keeps the workers for a stream until it has given all its input.
-    void add_stream(const std::shared_ptr<StreamFeed>& feed) {
+    [[gnu::cold]] void add_stream(const std::shared_ptr<StreamFeed>& feed) {
         check_owner();
         const std::lock_guard guard(mutex_);
         check_running_locked({});
@@ -170,7 +176,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Ends the workers whatever they do, and the batches with CancelledError.
-    void terminate() {
+    [[gnu::cold]] void terminate() {
         check_owner();
         const std::lock_guard guard(mutex_);
         if (board_->phase.exchange(PoolBoard::terminated) == PoolBoard::terminated) return;
@@ -180,7 +186,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
     /// Waits until the last worker has ended, and the last callback has run.
     /// @throws ValueError while the pool is running
-    void join() {
+    [[gnu::cold]] void join() {
         check_owner();
         feed_streams();
         const std::lock_guard guard(join_mutex_);
@@ -216,13 +222,13 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
             throw ValueError("Pool not running");
         }
     }
-    void let_workers_leave() {
+    [[gnu::cold]] void let_workers_leave() {
         std::uint32_t running = PoolBoard::running;
         if (board_->phase.compare_exchange_strong(running, PoolBoard::closing)) stir();
     }
 
     /// Before join: a closed pool finishes what it was given, and nobody may be reading it.
-    void feed_streams() {
+    [[gnu::cold]] void feed_streams() {
         for (;;) {
             std::vector<std::shared_ptr<StreamFeed>> feeds;
             {
@@ -241,7 +247,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         return !options_.task_timeout.is_forever();
     }
 
-    void make_board() {
+    [[gnu::cold]] void make_board() {
         const std::size_t head =
             sizeof(PoolBoard) + std::size_t{options_.workers} * sizeof(WorkerSlot);
         const std::size_t logs = options_.workers * WorkerLog::size_for(options_.log_size);
@@ -260,7 +266,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Drops the calls that are over and that nobody has asked for.
-    [[gnu::noinline]] void prune() {
+    [[gnu::cold, gnu::noinline]] void prune() {
         std::erase_if(pending_, [](const auto& pending) { return pending->is_over(); });
         prune_at_ = std::max<std::size_t>(16, 2 * pending_.size());
     }
@@ -268,13 +274,13 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     // --- what ends a pool; under the lock ---
 
     /// Makes workers and the watching thread look at the phase.
-    void stir() {
+    [[gnu::cold]] void stir() {
         announce_work(*board_, UINT32_MAX);
         announce_arrival(*board_);
         courier_.look_at_all();
         stir_watcher();
     }
-    void stir_watcher() {
+    [[gnu::cold]] void stir_watcher() {
         const std::uint64_t one = 1;
         (void)!::write(wake_.get(), &one, sizeof one);  // fails only when it is readable anyway
     }
@@ -314,7 +320,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
     // --- the watching thread ---
 
-    void watch() {
+    [[gnu::cold]] void watch() {
         std::vector<pollfd> ends;
         std::vector<std::uint32_t> slots;
         while (prepare_poll(ends, slots)) {
@@ -336,7 +342,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Sees to the workers, and lists the descriptors to wait on. @returns false: it is over
-    bool prepare_poll(std::vector<pollfd>& ends, std::vector<std::uint32_t>& slots) {
+    [[gnu::cold]] bool prepare_poll(std::vector<pollfd>& ends, std::vector<std::uint32_t>& slots) {
         const std::lock_guard guard(mutex_);
         const auto phase = board_->phase.load();
         if (phase == PoolBoard::terminated) return false;
@@ -366,7 +372,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         return static_cast<int>(std::clamp<long>(limit / 8, 1, 100));
     }
 
-    void replace_workers() {
+    [[gnu::cold]] void replace_workers() {
         for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
             if ((*crew_)[slot].child) continue;
             try {
@@ -383,7 +389,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     }
 
     /// Without the memory to say what was lost, all has to be.
-    void bury_or_break(std::uint32_t slot) {
+    [[gnu::cold]] void bury_or_break(std::uint32_t slot) {
         try {
             bury(slot);
         } catch (const std::exception& error) {
@@ -416,7 +422,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         }
     }
 
-    void end_slow_tasks() {
+    [[gnu::cold]] void end_slow_tasks() {
         const std::uint64_t now = monotonic_now();
         const auto limit = static_cast<std::uint64_t>(options_.task_timeout.nanoseconds().count());
         for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
@@ -436,7 +442,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         }
     }
 
-    void free_everything() noexcept {
+    [[gnu::cold]] void free_everything() noexcept {
         if (board_ == nullptr) return;
         entries_.clear();
         if (const Offset failure = board_->failure.load()) destroy_payload(heap().at(failure));
