@@ -163,21 +163,67 @@ TEMPLATE_TEST_CASE("Workers that end before they are ready break the pool", "[po
     REQUIRE_THROWS_AS(pool.map(square, numbers(10)), mp::BrokenProcessPool);
 }
 
+namespace {
+
+constexpr unsigned storm_interval = support::sanitized ? 50'000 : 5'000;  // microseconds
+constexpr int most_kills = support::sanitized ? 20 : 500;
+constexpr int storm_tasks = support::sanitized ? 2'000 : 20'000;
+
+/// Takes some time of a core.
+int square_with_effort(int x) {
+    const auto end = mp::detail::monotonic_now() + 20'000;
+    while (mp::detail::monotonic_now() < end) mp::detail::spin_pause();
+    return x * x;
+}
+std::string describe_with_effort(int x) { return std::to_string(square_with_effort(x)); }
+
+}  // namespace
+
 TEMPLATE_TEST_CASE("A kill storm costs no result that can be had", "[pool][storm]", START_METHODS) {
     const Tidy tidy;
-    mp::BasicPool<TestType> pool({.processes = 4, .retries = 50});
-    bool right = true;
+    mp::BasicPool<TestType> pool({.processes = 4, .retries = 10});
     int kills = 0;
+    bool right = true;
     {
-        const support::RandomKiller killer(support::sanitized ? 50'000 : 5'000,
-                                           support::sanitized ? 20 : 500, kills);
-        const int rounds = support::sanitized ? 2 : 10;
-        for (int round = 0; round < rounds; ++round) {
-            right &= pool.map(worker_pid_slowly, numbers(200), 1).size() == 200;
-            const auto squares = pool.map(square, numbers(20'000), 1 + round);
-            for (int i = 0; i < 20'000; ++i) right &= squares[static_cast<std::size_t>(i)] == i * i;
+        const support::RandomKiller killer(storm_interval, most_kills, kills);
+        const auto squares = pool.map(square_with_effort, numbers(storm_tasks), 1);
+        for (int i = 0; i < storm_tasks; ++i)
+            right &= squares[static_cast<std::size_t>(i)] == i * i;
+        const auto texts = pool.map(describe_with_effort, numbers(storm_tasks), 13);
+        for (int i = 0; i < storm_tasks; ++i) {
+            right &= texts[static_cast<std::size_t>(i)] == std::to_string(i * i);
         }
+        int next = 0;
+        for (const int x : pool.imap(square_with_effort, numbers(storm_tasks / 4), 3)) {
+            right &= x == next * next;
+            ++next;
+        }
+        right &= next == storm_tasks / 4;
     }
     REQUIRE(right);
     REQUIRE(kills > 0);
+}
+
+TEMPLATE_TEST_CASE("In a kill storm without retries each task is right, or lost and said to be",
+                   "[pool][storm]", START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(4);
+    int kills = 0;
+    int right = 0;
+    int lost = 0;
+    {
+        const support::RandomKiller killer(storm_interval, most_kills, kills);
+        auto stream = pool.imap(describe_with_effort, numbers(storm_tasks), 5);
+        for (int i = 0; i < storm_tasks; ++i) {
+            try {
+                right += stream.next() == std::to_string(i * i);
+            } catch (const mp::WorkerLost&) {
+                ++lost;
+            }
+        }
+        REQUIRE(!stream.next());
+    }
+    REQUIRE(right + lost == storm_tasks);
+    REQUIRE(kills > 0);
+    REQUIRE(lost <= kills);
 }

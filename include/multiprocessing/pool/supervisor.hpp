@@ -312,7 +312,11 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
             InputArchive archive(payload.bytes(), payload.handles());
             break_pool("a process initializer failed: " + archive.read<std::string>());
             destroy_payload(heap().at(failure));
-        } else if (++useless_starts_ > 4 * options_.workers + 8) {
+            return;
+        }
+        // A SIGKILL comes from outside, and may be meant for those that are there.
+        useless_starts_ += exitcode == -SIGKILL ? 1 : 10;
+        if (useless_starts_ > 10 * (4 * options_.workers + 8)) {
             break_pool(std::string("the workers end ") + how + ", the last one with exit code " +
                        std::to_string(exitcode));
         }
