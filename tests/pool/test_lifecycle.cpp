@@ -1,5 +1,8 @@
 // A pool from its start to its end, and beside others.
 // SPDX-License-Identifier: MIT
+#include <multiprocessing/sharedctypes.hpp>
+#include <multiprocessing/synchronize.hpp>
+
 #include "tests/pool/support.hpp"
 
 #include <sys/resource.h>
@@ -273,4 +276,61 @@ TEMPLATE_TEST_CASE("What a large call held goes back when it returns", "[pool]",
     REQUIRE(pool.map(mirror, std::vector<Point>(40, Point{1, std::string(500'000, 'x')})).size() ==
             40);
     REQUIRE(mp::detail::heap().segment().memory() <= before + (8 << 20));
+}
+
+TEMPLATE_TEST_CASE("A pool that cannot start its workers leaves none behind", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const int next = ::dup(0);
+    ::close(next);
+    // Room for some of the workers' pidfds, not for all.
+    const rlimit few{static_cast<rlim_t>(next) + 8, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    try {
+        mp::BasicPool<TestType> pool(30);
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        FAIL("no exception");
+    } catch (const std::system_error& error) {
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        REQUIRE(error.code() == std::errc::too_many_files_open);
+    }
+    REQUIRE(mp::active_children().empty());
+}
+
+TEMPLATE_TEST_CASE("A closed pool replaces its workers until all is done", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool({.processes = 3, .maxtasksperchild = 1});
+    std::vector<mp::AsyncResult<int>> results;
+    for (int i = 0; i < 12; ++i) results.push_back(pool.apply_async(square, i));
+    pool.close();
+    pool.join();
+    for (int i = 0; i < 12; ++i) REQUIRE(results[static_cast<std::size_t>(i)].get() == i * i);
+}
+
+namespace {
+
+mp::Value<int> count_under(mp::Lock lock, mp::Value<int> value, int x) {
+    const std::scoped_lock guard(lock);
+    value.get_obj() += x;
+    return value;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("Handles travel to workers and back", "[pool]", START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(2);
+    const mp::Lock lock;
+    mp::Value<int> value(0);
+    const auto same = pool.map(mp::partial(count_under, lock, value), numbers(200), 7);
+    REQUIRE(value.get_obj() == 199 * 100);
+    same[5].get_obj() = 3;
+    REQUIRE(value.get_obj() == 3);
+    for (const auto& other : pool.imap(mp::partial(count_under, lock, value), numbers(5))) {
+        REQUIRE(&other.get_obj() == &value.get_obj());
+    }
+    REQUIRE(&pool.apply_async(count_under, lock, value, 1).get().get_obj() == &value.get_obj());
 }
