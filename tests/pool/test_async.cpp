@@ -257,19 +257,25 @@ TEMPLATE_TEST_CASE("close and join run every callback; terminate gives Cancelled
 
 TEMPLATE_TEST_CASE("A pool may be destroyed by one of its callbacks", "[pool]", START_METHODS) {
     const Tidy tidy;
-    auto pool = std::make_shared<mp::BasicPool<TestType>>(1);
-    std::atomic<bool> gone{false};
-    {
-        auto last = pool;
-        pool->apply_async({.callback =
-                               [&gone, owner = std::move(pool)](int) mutable {
-                                   while (owner.use_count() > 1) ::usleep(100);
-                                   owner.reset();
-                                   gone = true;
-                               }},
-                          square, 1);
-    }
-    REQUIRE(support::eventually([&] { return gone.load(); }));
+    // In a process of its own: the pool's thread, which nobody can join, ends some time later.
+    mp::ForkProcess process([] {
+        auto pool = std::make_shared<mp::BasicPool<TestType>>(1);
+        std::atomic<bool> gone{false};
+        {
+            const auto last = pool;
+            last->apply_async({.callback =
+                                   [&gone, owner = std::move(pool)](int) mutable {
+                                       while (owner.use_count() > 1) ::usleep(100);
+                                       owner.reset();
+                                       gone = true;
+                                   }},
+                              square, 1);
+        }
+        mp::exit(support::eventually([&] { return gone.load(); }) ? 7 : 8);
+    });
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 7);
 }
 
 TEMPLATE_TEST_CASE("cancel takes back what no worker has begun", "[pool]", START_METHODS) {
