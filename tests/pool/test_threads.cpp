@@ -170,6 +170,30 @@ TEST_CASE("ThreadPool closes, terminates and joins as Pool does", "[pool][thread
     pool.join();
 }
 
+TEST_CASE("A map that is cancelled waits for the threads that use its items", "[pool][threads]") {
+    const Tidy tidy;
+    mp::ThreadPool pool(1);
+    Gate gate;
+    std::atomic<bool> returned{false};
+    std::thread caller([&] {
+        const std::vector<std::string> words(3, std::string(100, 'x'));
+        REQUIRE_THROWS_AS(pool.map(
+                              [&](const std::string& word) {
+                                  pass_gate(gate.offset(), 0);
+                                  return word.size();
+                              },
+                              words, 1),
+                          mp::CancelledError);
+        returned = true;
+    });
+    gate.wait_for(1);
+    pool.terminate();
+    ::usleep(20'000);
+    REQUIRE(!returned);
+    gate.open();
+    caller.join();
+}
+
 TEST_CASE("A thread pool's initializer runs in each thread; one that throws breaks it",
           "[pool][threads]") {
     const Tidy tidy;

@@ -118,10 +118,10 @@ struct alignas(64) PoolBoard {
     std::uint32_t max_tasks;               // 200  chunks after which a worker is replaced; 0 never
     std::uint32_t may_spin;                // 204  whether there are cores to wait for work on
     std::atomic<Offset> failure;           // 208  payload: the error of an initializer
-    std::atomic<std::uint32_t> readied;    // 216  how many workers became ready, over all time
-    std::uint32_t log_size;                // 220  records that each worker's log has room for
+    std::uint32_t log_size;                // 216  records that each worker's log has room for
+    std::uint32_t unused3;                 // 220
     Offset logs;                           // 224  the first worker's, see WorkerLog
-    std::byte unused3[24];                 // 232
+    std::byte unused4[24];                 // 232
 
     [[nodiscard]] WorkerSlot* slots() noexcept { return reinterpret_cast<WorkerSlot*>(this + 1); }
 };

@@ -24,8 +24,10 @@
 #include "multiprocessing/pool/courier.hpp"
 #include "multiprocessing/pool/crew.hpp"
 #include "multiprocessing/pool/entry_list.hpp"
+#include "multiprocessing/pool/pending_list.hpp"
 #include "multiprocessing/pool/settlement.hpp"
 #include "multiprocessing/pool/stream_registry.hpp"
+#include "multiprocessing/pool/time_limit.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing::detail {
@@ -49,7 +51,9 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   public:
     [[gnu::cold]] Supervisor(const SupervisorOptions& options, StartWorker start,
                              std::shared_ptr<Target> init)
-        : options_(options), settlement_(options.retries, options.task_timeout) {
+        : options_(options),
+          settlement_(options.retries, options.task_timeout),
+          time_limit_(options.task_timeout) {
         const SignalBlock block;  // for the thread
         crew_ = std::make_unique<Crew>(start, std::move(init), block.before());
         try {
@@ -96,25 +100,18 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         (*pending)->commit_each = options_.retries > 0 || how.of_stream ? 1 : 0;
         (*pending)->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody,
                                  std::memory_order_relaxed);
-        if (pending_.size() >= prune_at_) prune();
-        pending_.push_back(pending);
+        pending_.add(pending);
         entries_.append((*pending)->whole, pending);
         announce_work(*board_, (*pending)->chunk_count());
         entries_.free_passed();
-        if (has_time_limit() && !ticking_) stir_watcher();
+        if (time_limit_.is_set() && !ticking_) stir_watcher();
         return pending;
     }
 
     /// Takes note that the caller has its results.
     void forget(const std::shared_ptr<PendingBatch>& pending) {
         const std::lock_guard guard(mutex_);
-        // From the end, where what is waited for is as a rule.
-        for (std::size_t i = pending_.size(); i-- > 0;) {
-            if (pending_[i] != pending) continue;
-            pending_[i].swap(pending_.back());  // their order is of no importance
-            pending_.pop_back();
-            return;
-        }
+        pending_.remove(pending);
     }
 
     /// Takes a call back. @returns whether its result is a CancelledError now
@@ -180,7 +177,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         check_owner();
         const std::lock_guard guard(mutex_);
         if (board_->phase.exchange(PoolBoard::terminated) == PoolBoard::terminated) return;
-        give_up_all(nullptr);
+        pending_.give_up(nullptr);
         stir();
     }
 
@@ -243,10 +240,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
             }
         }
     }
-    [[nodiscard]] bool has_time_limit() const noexcept {
-        return !options_.task_timeout.is_forever();
-    }
-
     [[gnu::cold]] void make_board() {
         const std::size_t head =
             sizeof(PoolBoard) + std::size_t{options_.workers} * sizeof(WorkerSlot);
@@ -265,12 +258,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         settlement_.open(*board_, entries_);
     }
 
-    /// Drops the calls that are over and that nobody has asked for.
-    [[gnu::cold, gnu::noinline]] void prune() {
-        std::erase_if(pending_, [](const auto& pending) { return pending->is_over(); });
-        prune_at_ = std::max<std::size_t>(16, 2 * pending_.size());
-    }
-
     // --- what ends a pool; under the lock ---
 
     /// Makes workers and the watching thread look at the phase.
@@ -285,22 +272,11 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         (void)!::write(wake_.get(), &one, sizeof one);  // fails only when it is readable anyway
     }
 
-    /// @param error null: CancelledError
-    [[gnu::cold]] void give_up_all(const std::exception_ptr& error) {
-        for (const auto& pending : pending_) {
-            if (error) {
-                pending->give_up(error);
-            } else if (!pending->is_over()) {
-                pending->give_up_as_cancelled();
-            }
-        }
-    }
-
     [[gnu::cold]] void break_pool(const std::string& why) {
         if (broken_) return;
         broken_ = std::make_exception_ptr(BrokenProcessPool(why));
         board_->phase.store(PoolBoard::terminated);
-        give_up_all(broken_);
+        pending_.give_up(broken_);
         stir();
     }
 
@@ -337,11 +313,11 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
             for (std::size_t i = 1; i < ends.size(); ++i) {
                 if (ends[i].revents != 0) bury_or_break(slots[i - 1]);
             }
-            if (ticking_) end_slow_tasks();
+            if (ticking_) time_limit_.end_slow_tasks(*crew_);
         }
         crew_->end(termination_grace);
         const std::lock_guard guard(mutex_);
-        give_up_all(nullptr);  // nothing, unless the pool was terminated
+        pending_.give_up(nullptr);  // nothing, unless the pool was terminated
         courier_.look_at_all();
     }
 
@@ -362,9 +338,9 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
             if (!member.child) continue;
             ends.push_back({member.child->sentinel(), POLLIN, 0});
             slots.push_back(slot);
-            any_under_way |= has_time_limit() && crew_->batch_under_way(slot) != nullptr;
+            any_under_way |= time_limit_.is_set() && crew_->batch_under_way(slot) != nullptr;
         }
-        ticking_ = has_time_limit() && (work_left || any_under_way);
+        ticking_ = time_limit_.is_set() && (work_left || any_under_way);
         // Only closed pools run out of workers; a start that failed is tried again.
         return !slots.empty() || phase != PoolBoard::closing || work_left;
     }
@@ -372,8 +348,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     [[nodiscard]] int poll_milliseconds() const noexcept {
         if (missing_workers_) return restart_delay;
         if (!ticking_) return settlement_.has_looked_at_memory() ? -1 : first_look_delay;
-        const auto limit = options_.task_timeout.nanoseconds().count() / 1'000'000;
-        return static_cast<int>(std::clamp<long>(limit / 8, 1, 100));
+        return time_limit_.tick();
     }
 
     [[gnu::cold]] void replace_workers() {
@@ -426,26 +401,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         }
     }
 
-    [[gnu::cold]] void end_slow_tasks() {
-        const std::uint64_t now = monotonic_now();
-        const auto limit = static_cast<std::uint64_t>(options_.task_timeout.nanoseconds().count());
-        for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
-            CrewMember& member = (*crew_)[slot];
-            const TaskMark mark = crew_->mark_of(slot);
-            if (!member.child || crew_->batch_under_way(slot) == nullptr) {
-                member.mark_since = 0;
-            } else if (member.mark_since == 0 || member.mark != mark) {
-                // Begun before now, so it never gets less time than it may have.
-                member.mark = mark;
-                member.mark_since = now;
-            } else if (now - member.mark_since >= limit) {
-                crew_->kill_if(slot, Doom::too_slow, [&] {
-                    return crew_->mark_of(slot) == mark && crew_->batch_under_way(slot) != nullptr;
-                });
-            }
-        }
-    }
-
     [[gnu::cold]] void free_everything() noexcept {
         if (board_ == nullptr) return;
         entries_.clear();
@@ -463,8 +418,8 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     std::unique_ptr<Crew> crew_;
     EntryList entries_;
     Settlement settlement_;
-    std::vector<std::shared_ptr<PendingBatch>> pending_;
-    std::size_t prune_at_ = 16;
+    TimeLimit time_limit_;
+    PendingList<PendingBatch> pending_;
     std::uint64_t last_serial_ = 0;
     bool closed_ = false;
     StreamRegistry streams_;

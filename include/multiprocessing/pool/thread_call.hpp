@@ -41,6 +41,7 @@ class ThreadCall : public PendingCall {
         std::uint32_t index = next_.load(std::memory_order_relaxed);
         while (index < chunk_count_ && !next_.compare_exchange_weak(index, index + 1)) {
         }
+        if (index < chunk_count_) running_.fetch_add(1);
         return std::min(index, chunk_count_);
     }
     [[nodiscard]] bool has_untaken_chunks() const noexcept { return next_.load() < chunk_count_; }
@@ -54,7 +55,8 @@ class ThreadCall : public PendingCall {
         // release: whoever sees it sees the results.
         finished_[index].store(true, std::memory_order_release);
         const bool was_last = left_.fetch_sub(1) == 1;
-        if (was_last) wake();
+        running_.fetch_sub(1);
+        if (was_last || is_given_up()) wake();
         // seq_cst, after left_: against ask_for_notice.
         const std::uint32_t notice = notice_.load();
         if (notice == of_each_chunk || (notice == of_the_end && was_last)) arrivals_.change();
@@ -103,6 +105,16 @@ class ThreadCall : public PendingCall {
     }
 
   protected:
+    /// Waits until no thread is at it. @pre it is over, and no thread begins more of it
+    void wait_for_threads() noexcept {
+        for (;;) {
+            const std::uint32_t seen = events_.load();
+            if (running_.load() == 0) return;
+            const timespec wait{0, 10'000'000};  // whoever ends last may not have seen give_up
+            futex_wait(events_, seen, &wait);
+        }
+    }
+
     virtual void run_item(std::uint64_t item) noexcept = 0;
 
     [[nodiscard]] std::uint64_t item_count() const noexcept { return items_; }
@@ -122,6 +134,7 @@ class ThreadCall : public PendingCall {
     std::vector<std::atomic<bool>> finished_;
     std::atomic<std::uint32_t> next_{0};  // chunks before this one are taken
     std::atomic<std::uint32_t> left_;     // chunks that are not finished
+    std::atomic<std::uint32_t> running_{0};
     FutexWord events_{0};
     std::atomic<std::uint32_t> notice_{nobody};
     std::atomic<std::uint64_t> arrival_{0};
@@ -208,6 +221,11 @@ class TypedThreadCall final : public ResultCall<typename ItemCall<F, Item, sprea
 
     TypedThreadCall(F f, std::vector<Kept> items, std::uint32_t chunk_size)
         : ResultCall<R>(items.size(), chunk_size), f_(std::move(f)), items_(std::move(items)) {}
+
+    /// Also when the pool was terminated: a thread that goes on must not use items that are gone.
+    void discard() noexcept override {
+        if constexpr (!std::is_void_v<Place>) this->wait_for_threads();
+    }
 
   private:
     using Call = ItemCall<F, typename Kept::Used, spread>;

@@ -4,7 +4,6 @@
 // ThreadCrew::work. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/pool/courier.hpp"
+#include "multiprocessing/pool/pending_list.hpp"
 #include "multiprocessing/pool/stream_registry.hpp"
 #include "multiprocessing/pool/thread_call.hpp"
 #include "multiprocessing/reduction/exceptions.hpp"
@@ -53,8 +53,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         const std::lock_guard guard(mutex_);
         check_running_locked(of_stream);
         call->set_place(++last_order_, arrivals(), of_stream);
-        if (pending_.size() >= prune_at_) prune();
-        pending_.push_back(call);
+        pending_.add(call);
         queue_.push_back(call);
         const std::uint32_t chunks = call->chunk_count();
         if (chunks == 1) {
@@ -66,8 +65,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
 
     void forget(const std::shared_ptr<PendingCall>& call) {
         const std::lock_guard guard(mutex_);
-        const auto place = std::find(pending_.rbegin(), pending_.rend(), call);
-        if (place != pending_.rend()) pending_.erase(std::next(place).base());
+        pending_.remove(call);
     }
 
     void check_running() const {
@@ -103,7 +101,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         if (terminated_) return;
         terminated_ = true;
         queue_.clear();
-        give_up_all(nullptr);
+        pending_.give_up(nullptr);
         let_threads_leave();
         arrivals().change();
         courier_.look_at_all();
@@ -177,21 +175,6 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         }
     }
 
-    void prune() {
-        std::erase_if(pending_, [](const auto& pending) { return pending->is_over(); });
-        prune_at_ = std::max<std::size_t>(16, 2 * pending_.size());
-    }
-
-    void give_up_all(const std::exception_ptr& error) {
-        for (const auto& pending : pending_) {
-            if (error) {
-                pending->give_up(error);
-            } else if (!pending->is_over()) {
-                pending->give_up_as_cancelled();
-            }
-        }
-    }
-
     // --- a thread ---
 
     void work() {
@@ -221,7 +204,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
             broken_ =
                 std::make_exception_ptr(BrokenProcessPool("a thread's initializer failed: " + why));
             queue_.clear();
-            give_up_all(broken_);
+            pending_.give_up(broken_);
             let_threads_leave();
             arrivals().change();
             courier_.look_at_all();
@@ -239,8 +222,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
     mutable std::mutex mutex_;  // guards what follows
     std::condition_variable work_;
     std::deque<std::shared_ptr<ThreadCall>> queue_;
-    std::vector<std::shared_ptr<PendingCall>> pending_;
-    std::size_t prune_at_ = 16;
+    PendingList<PendingCall> pending_;
     std::uint64_t last_order_ = 0;
     StreamRegistry streams_;
     std::exception_ptr broken_;

@@ -64,7 +64,6 @@ class WorkerLoop {
         log_.startup.store(now_ - log_.started.load(std::memory_order_relaxed),
                            std::memory_order_relaxed);
         slot_.ready.store(1);
-        board_.readied.fetch_add(1);
         std::uint32_t done = 0;
         while (board_.max_tasks == 0 || done < board_.max_tasks) {
             // Read first: an entry that is added later changes it, and ends the wait below.
