@@ -142,14 +142,16 @@ inline void announce_arrival(PoolBoard& board) noexcept {
 }
 
 /// Lets idle workers look at the board again.
-inline void announce_work(PoolBoard& board, std::uint32_t chunks) noexcept {
+/// @returns whether one that is awake sees it at once
+inline bool announce_work(PoolBoard& board, std::uint32_t chunks) noexcept {
     board.work.fetch_add(1);  // seq_cst: against WorkerLoop::wait_for_work, as in announce
     // A spinning worker sees it by itself, but takes one chunk only: the next caller must not count
     // on it too. When it is about to park, or dead, nothing is lost: it, or the one in its place,
     // looks at the list after this.
-    if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return;
+    if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return true;
     const std::uint32_t parked = board.parked.load();
     if (parked != 0) futex_wake(board.work, static_cast<int>(std::min({chunks, parked, 1u << 30})));
+    return false;
 }
 
 /// Returns the first entry that may have chunks left, marked in `slot` as looked at: the owner

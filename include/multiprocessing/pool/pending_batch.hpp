@@ -33,10 +33,7 @@ class PendingBatch final : public PendingCall {
     Batch* operator->() const noexcept { return batch_.get(); }
 
     bool wait_until_over(const Deadline& deadline) override {
-        // Not for results that take long anyway: the workers need the core.
-        if (batch_->item_count == 1 && result_spinning.spin([this] { return is_over(); })) {
-            return true;
-        }
+        if (comes_soon_ && result_spinning.spin([this] { return is_over(); })) return true;
         for (;;) {
             const std::uint32_t seen = batch_->events.load();
             if (is_over()) return true;
@@ -113,6 +110,10 @@ class PendingBatch final : public PendingCall {
         release_arrays(*batch_);
     }
 
+    /// Says that a worker is at it already. Else it is not worth to look out for it: a wake-up
+    /// takes longer than a small task, and other tasks need the core.
+    void expect_soon() noexcept { comes_soon_ = batch_->item_count == 1; }
+
     void set_supervisor(std::weak_ptr<Supervisor> supervisor) noexcept {
         supervisor_ = std::move(supervisor);
     }
@@ -122,6 +123,7 @@ class PendingBatch final : public PendingCall {
 
     BatchOwner batch_;
     std::weak_ptr<Supervisor> supervisor_;
+    bool comes_soon_ = false;
     std::atomic<bool> discarded_{false};
     mutable std::atomic<std::uint32_t> complete_{0};
 };

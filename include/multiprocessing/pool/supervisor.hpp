@@ -102,7 +102,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
                                  std::memory_order_relaxed);
         pending_.add(pending);
         entries_.append((*pending)->whole, pending);
-        announce_work(*board_, (*pending)->chunk_count());
+        if (announce_work(*board_, (*pending)->chunk_count())) pending->expect_soon();
         entries_.free_passed();
         if (time_limit_.is_set() && !ticking_) stir_watcher();
         return pending;
