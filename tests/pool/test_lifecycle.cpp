@@ -9,6 +9,7 @@
 
 #include <list>
 #include <map>
+#include <optional>
 #include <ranges>
 
 namespace {
@@ -333,4 +334,29 @@ TEMPLATE_TEST_CASE("Handles travel to workers and back", "[pool]", START_METHODS
         REQUIRE(&other.get_obj() == &value.get_obj());
     }
     REQUIRE(&pool.apply_async(count_under, lock, value, 1).get().get_obj() == &value.get_obj());
+}
+
+TEMPLATE_TEST_CASE("A forked child's copies of results and streams take nothing away", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(2);
+    std::optional done(pool.apply_async(mirror, Point{1, std::string(5'000, 'p')}));
+    done->wait();
+    Gate gate;
+    std::optional pending(pool.apply_async(gate.task(), 5));
+    std::optional stream(pool.imap(mirror, std::vector(40, Point{1, "s"})));
+    (void)stream->next();
+    mp::ForkProcess process([&] {
+        done.reset();
+        pending.reset();
+        stream.reset();
+    });
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 0);
+    std::vector<InHeap<std::array<char, 4'000>>> blocks(50);  // would get what was freed twice
+    REQUIRE(done->get().label.size() == 5'001);
+    gate.open();
+    REQUIRE(pending->get() == 5);
+    for (int i = 1; i < 40; ++i) REQUIRE(stream->next() == Point{-1, "s'"});
 }

@@ -109,7 +109,7 @@ TEST_CASE("ThreadPool runs callbacks in order, before results are ready", "[pool
         pool.apply_async({.callback =
                               [&](int x) {
                                   seen.push_back(x);
-                                  throw std::runtime_error("stops nothing");
+                                  if (x == 0) throw std::runtime_error("stops nothing");
                               }},
                          negate, i)
             .wait();

@@ -105,6 +105,7 @@ class PendingBatch final : public PendingCall {
     /// Frees what the caller has taken, or does not want. The batch's block stays until no worker
     /// looks at it; so does everything when workers may still be running it.
     void discard() noexcept override {
+        if (batch_.get_deleter().depth != fork_depth()) return;  // a forked child's copy
         if (!is_complete() || discarded_.exchange(true)) return;
         discard_contents(*batch_);
         release_arrays(*batch_);

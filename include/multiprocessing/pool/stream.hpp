@@ -19,6 +19,7 @@
 #include <utility>
 #include <variant>
 
+#include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool/courier.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
 #include "multiprocessing/pool/spinning.hpp"
@@ -70,7 +71,11 @@ class StreamState final : public StreamFeed {
 
     ~StreamState() override {
         for (const Open& open : open_) {
-            if (!open.call->is_over()) (void)open.call->cancel(false);
+            try {
+                if (!open.call->is_over()) (void)open.call->cancel(false);
+            } catch (const ValueError&) {  // a forked child's copy: the calls are its parent's
+                break;
+            }
             open.call->discard();
         }
     }

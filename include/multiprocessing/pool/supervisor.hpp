@@ -165,6 +165,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         check_running_locked({});
         streams_.add(feed);
         feed->set_registration({this, [self = shared_from_this()](void*) {
+                                    if (!self->is_owner()) return;  // a forked child's copy
                                     const std::lock_guard lock(self->mutex_);
                                     if (self->streams_.remove() && self->closed_) {
                                         self->let_workers_leave();

@@ -87,6 +87,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         check_running_locked(false);
         streams_.add(feed);
         feed->set_registration({this, [self = shared_from_this()](void*) {
+                                    if (!self->is_owner()) return;  // a forked child's copy
                                     const std::lock_guard lock(self->mutex_);
                                     if (self->streams_.remove() && self->closed_) {
                                         self->let_threads_leave();
@@ -121,7 +122,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
 
     /// Ends the pool; in a forked child, which has none of its threads, forgets them.
     void end() {
-        if (fork_depth() != owner_depth_) {
+        if (!is_owner()) {
             new std::vector<std::thread>(std::move(threads_));
             courier_.abandon();
             return;
@@ -140,8 +141,9 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
     [[nodiscard]] Arrivals arrivals() noexcept { return {&arrivals_, &listeners_}; }
 
   private:
+    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     void check_owner() const {
-        if (fork_depth() != owner_depth_) {
+        if (!is_owner()) {
             throw ValueError("Pool not running in this process: it is another's");
         }
     }
