@@ -13,6 +13,7 @@
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/futures.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/managers.hpp"
 #include "multiprocessing/pool.hpp"

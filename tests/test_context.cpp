@@ -28,6 +28,8 @@ TEST_CASE("A context makes processes and pools of its start method", "[context]"
         auto pool = context.Pool(2);
         REQUIRE(pool.map(twice, {1, 2}) == std::vector{2, 4});
         auto small = context.Pool({.processes = 1});
+        auto threads = context.ThreadPool(2);
+        REQUIRE(threads.apply([](int x) { return x + 1; }, 1) == 2);
         REQUIRE(small.apply(twice, 4) == 8);
     };
     check(mp::get_context<"fork">());

@@ -65,6 +65,12 @@ class Context {
         return BasicPool<StartMethod>(options, std::forward<Args>(args)...);
     }
 
+    /// Makes a pool of threads, which start no process.
+    template <class... Args>
+    [[nodiscard]] static auto ThreadPool(Args&&... args) {
+        return multiprocessing::ThreadPool(std::forward<Args>(args)...);
+    }
+
     // What processes share is the same under every start method: these are the constructors.
     [[nodiscard]] static auto Lock() { return multiprocessing::Lock(); }
     [[nodiscard]] static auto RLock() { return multiprocessing::RLock(); }

@@ -10,6 +10,7 @@
 // or not; and the word names who took it, so that the blame is exact. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <climits>
 #include <cstddef>
@@ -24,10 +25,11 @@ namespace multiprocessing::detail {
 struct Chunk {
     enum Phase : std::uint32_t { pending = 0, taken = 1, finished = 2 };
 
+    // The ticket is 0 while nobody has ever taken it, and when it was cancelled before that.
     std::atomic<std::uint32_t> state;  //  0  Phase | ticket of the worker that took it << 2
     std::uint32_t start;               //  4  items before this one are settled; while pending
     std::atomic<Offset> output;        //  8  results that are not plain bytes, a list of segments
-    std::atomic<Offset> error;         // 16  the first failed item's error, 0 none
+    std::atomic<Offset> error;         // 16  the last error that counts, a list; 0 none
     std::uint32_t attempts;            // 24  the owner's: workers lost at the item `start`
     std::uint32_t unused;              // 28
 
@@ -57,11 +59,18 @@ struct Batch {
     std::uint64_t item_count;            // 40
     std::uint32_t chunk_size;            // 48  items
     std::uint32_t commit_each;           // 52  whether results are handed over item by item
-    Offset message;              // 56  payload: the function, items that are not plain bytes
-    std::uint64_t chunk_starts;  // 64  where in this block each chunk's place in it is noted
-    std::uint64_t items;         // 72  where in this block the plain items are
-    std::uint64_t results;       // 80  where the plain results go
-    std::uint64_t size;          // 88  of the block, in bytes
+    Offset message;              //  56  payload: the function, items that are not plain bytes
+    std::uint64_t chunk_starts;  //  64  where in this block each chunk's place in it is noted
+    std::uint64_t items;         //  72  where in this block the plain items are
+    std::uint64_t results;       //  80  where the plain results go
+    std::uint64_t size;          //  88  of the block, in bytes
+    std::atomic<std::uint32_t> notice;   //  96  Notice
+    std::uint32_t keep_errors;           // 100  whether every item's error counts, not the first
+    std::atomic<std::uint64_t> arrival;  // 104  when the last chunk was about to be finished
+    std::byte unused[16];                // 112
+
+    /// Whom to tell on PoolBoard::arrivals, beside those who sleep on events.
+    enum Notice : std::uint32_t { nobody, of_the_end, of_each_chunk };
 
     [[nodiscard]] Chunk* chunks() noexcept { return reinterpret_cast<Chunk*>(this + 1); }
     template <class T>
@@ -77,7 +86,7 @@ struct Batch {
         return rest < chunk_size ? static_cast<std::uint32_t>(rest) : chunk_size;
     }
 };
-static_assert(sizeof(Batch) == 96);
+static_assert(sizeof(Batch) == 128);
 
 /// What a worker says of itself. It writes, the owner reads.
 struct alignas(64) WorkerSlot {
@@ -86,7 +95,8 @@ struct alignas(64) WorkerSlot {
     std::atomic<std::uint32_t> item;    // 12  the item in the chunk that it is at
     std::atomic<std::uint32_t> parked;  // 16  whether it is counted in PoolBoard::parked
     std::atomic<std::uint32_t> ready;   // 20  whether its initializer has returned
-    std::byte unused[40];               // 24
+    std::atomic<std::uint64_t> turn;    // 24  changes with each chunk that it takes
+    std::byte unused[32];               // 32
 };
 static_assert(sizeof(WorkerSlot) == 64);
 
@@ -94,22 +104,28 @@ static_assert(sizeof(WorkerSlot) == 64);
 struct alignas(64) PoolBoard {
     enum Phase : std::uint32_t { running, closing, terminated };
 
-    std::atomic<Offset> head;            //   0  first entry that may have chunks left; never none
-    std::byte unused0[56];               //   8
-    FutexWord work;                      //  64  changes with each new entry and each new phase
-    std::atomic<std::uint32_t> parked;   //  68  workers that sleep on it, or few more
-    std::byte unused1[56];               //  72
-    std::atomic<std::uint32_t> phase;    // 128
-    std::uint32_t worker_count;          // 132
-    std::uint32_t max_tasks;             // 136  chunks after which a worker is replaced; 0 never
-    std::uint32_t spins;                 // 140  how long an idle worker spins before it sleeps
-    std::atomic<Offset> failure;         // 144  payload: the error of an initializer
-    std::atomic<std::uint32_t> readied;  // 152  how many workers became ready, over all time
-    std::byte unused2[36];               // 156
+    std::atomic<Offset> head;              //   0  first entry that may have chunks left; never none
+    std::byte unused0[56];                 //   8
+    FutexWord work;                        //  64  changes with each new entry and each new phase
+    std::atomic<std::uint32_t> parked;     //  68  workers that sleep on it, or few more
+    std::atomic<std::uint32_t> spinner;    //  72  1 + slot of a worker that spins for work, 0 none
+    std::byte unused1[52];                 //  76
+    FutexWord arrivals;                    // 128  changes with each notice, see Batch::Notice
+    std::atomic<std::uint32_t> listeners;  // 132  threads that sleep on it
+    std::byte unused2[56];                 // 136
+    std::atomic<std::uint32_t> phase;      // 192
+    std::uint32_t worker_count;            // 196
+    std::uint32_t max_tasks;               // 200  chunks after which a worker is replaced; 0 never
+    std::uint32_t may_spin;                // 204  whether there are cores to wait for work on
+    std::atomic<Offset> failure;           // 208  payload: the error of an initializer
+    std::uint32_t log_size;                // 216  records that each worker's log has room for
+    std::uint32_t unused3;                 // 220
+    Offset logs;                           // 224  the first worker's, see WorkerLog
+    std::byte unused4[24];                 // 232
 
     [[nodiscard]] WorkerSlot* slots() noexcept { return reinterpret_cast<WorkerSlot*>(this + 1); }
 };
-static_assert(sizeof(PoolBoard) == 192);
+static_assert(sizeof(PoolBoard) == 256);
 
 /// Lets a batch's waiters look at it again.
 inline void announce(Batch& batch) noexcept {
@@ -119,12 +135,23 @@ inline void announce(Batch& batch) noexcept {
     if (batch.waiting.load() != 0) futex_wake(batch.events);
 }
 
+/// Lets those who wait for more than one batch look at theirs again.
+inline void announce_arrival(PoolBoard& board) noexcept {
+    board.arrivals.fetch_add(1);  // seq_cst: against ArrivalWait, as in announce
+    if (board.listeners.load() != 0) futex_wake(board.arrivals);
+}
+
 /// Lets idle workers look at the board again.
-inline void announce_work(PoolBoard& board, std::uint32_t entries) noexcept {
+/// @returns whether one that is awake sees it at once
+inline bool announce_work(PoolBoard& board, std::uint32_t chunks) noexcept {
     board.work.fetch_add(1);  // seq_cst: against WorkerLoop::wait_for_work, as in announce
+    // A spinning worker sees it by itself, but takes one chunk only: the next caller must not count
+    // on it too. When it is about to park, or dead, nothing is lost: it, or the one in its place,
+    // looks at the list after this.
+    if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return true;
     const std::uint32_t parked = board.parked.load();
-    if (parked != 0)
-        futex_wake(board.work, static_cast<int>(std::min({entries, parked, 1u << 30})));
+    if (parked != 0) futex_wake(board.work, static_cast<int>(std::min({chunks, parked, 1u << 30})));
+    return false;
 }
 
 /// Returns the first entry that may have chunks left, marked in `slot` as looked at: the owner
@@ -151,10 +178,11 @@ inline std::uint32_t claim_chunk(Entry& entry, WorkerSlot& slot, std::uint32_t t
     while (index < entry.end) {
         // Noted before it is taken: whoever looks after this worker's death needs no search.
         slot.chunk.store(index, std::memory_order_relaxed);
-        std::uint32_t state = Chunk::pending;
+        std::uint32_t state = chunks[index].state.load(std::memory_order_relaxed);
         // acq_rel: commits the claim; acquires what an earlier worker or the owner left there.
-        const bool mine = chunks[index].state.compare_exchange_strong(
-            state, ticket << 2 | Chunk::taken, std::memory_order_acq_rel);
+        const bool mine = Chunk::phase_of(state) == Chunk::pending &&
+                          chunks[index].state.compare_exchange_strong(
+                              state, ticket << 2 | Chunk::taken, std::memory_order_acq_rel);
         // Moved on by whoever finds it behind; were it only by the one who took the chunk, a kill
         // between the two would stop all others here.
         std::uint32_t expected = index;
@@ -165,13 +193,26 @@ inline std::uint32_t claim_chunk(Entry& entry, WorkerSlot& slot, std::uint32_t t
     return no_chunk;
 }
 
+/// Tells of a chunk that was finished.
+inline void tell_of_finished(PoolBoard& board, Batch& batch) noexcept {
+    // While chunks are left to take, the batch cannot be complete: few need to know.
+    const bool near_the_end = batch.whole.cursor.load(std::memory_order_relaxed) >= batch.whole.end;
+    if (near_the_end) announce(batch);
+    // seq_cst, after announce: against PendingBatch::ask_for_notice.
+    const std::uint32_t notice = batch.notice.load();
+    if (notice == Batch::of_each_chunk || (notice == Batch::of_the_end && near_the_end)) {
+        announce_arrival(board);
+    }
+}
+
 /// Completes a chunk: the one store after which its results count.
-inline void finish_chunk(Entry& entry, std::uint32_t index, std::uint32_t ticket) noexcept {
-    Batch& batch = *heap().at<Batch>(entry.batch);
+/// @param now nanoseconds on the monotonic clock
+inline void finish_chunk(PoolBoard& board, Batch& batch, std::uint32_t index, std::uint32_t ticket,
+                         std::uint64_t now) noexcept {
+    batch.arrival.store(now, std::memory_order_relaxed);
     // release: whoever sees the phase sees the results.
     batch.chunks()[index].state.store(ticket << 2 | Chunk::finished, std::memory_order_release);
-    // While chunks are left to take, the batch cannot be complete: nobody needs to know.
-    if (batch.whole.cursor.load(std::memory_order_relaxed) >= batch.whole.end) announce(batch);
+    tell_of_finished(board, batch);
 }
 
 }  // namespace multiprocessing::detail

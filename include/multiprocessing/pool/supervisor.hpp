@@ -1,34 +1,33 @@
 // multiprocessing/pool/supervisor.hpp
 //
-// The owner's side of a pool: starts the workers, watches them from a thread, finds out what a dead
-// one was doing, replaces it, and keeps the list of batches. Mirrors the handler threads of CPython
-// Lib/multiprocessing/pool.py, Pool; without its task and result threads, since workers and callers
-// meet in the heap. Floor 5. Start at Supervisor::submit and Supervisor::watch.
+// The owner's side of a pool: takes the calls, and watches the workers from a thread, which finds
+// out what a dead one was doing, replaces it, and ends one that takes too long. Mirrors the handler
+// threads of CPython Lib/multiprocessing/pool.py, Pool; without its task and result threads, since
+// workers and callers meet in the heap. Floor 5. Start at Supervisor::submit and Supervisor::watch.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "multiprocessing/pool/batch.hpp"
-#include "multiprocessing/pool/board.hpp"
-#include "multiprocessing/pool/pending_batch.hpp"
-#include "multiprocessing/pool/worker.hpp"
+#include "multiprocessing/pool/courier.hpp"
+#include "multiprocessing/pool/crew.hpp"
+#include "multiprocessing/pool/entry_list.hpp"
+#include "multiprocessing/pool/pending_list.hpp"
+#include "multiprocessing/pool/settlement.hpp"
+#include "multiprocessing/pool/stream_registry.hpp"
+#include "multiprocessing/pool/time_limit.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing::detail {
@@ -38,207 +37,339 @@ struct SupervisorOptions {
     std::uint32_t workers;
     std::uint32_t max_tasks;  // 0: no limit
     std::uint32_t retries;
+    std::uint32_t log_size;  // chunks that each worker's log has room for
+    Timeout task_timeout;
 };
 
-/// Starts a worker; knows the start method.
-using StartWorker =
-    std::function<std::shared_ptr<Child>(const WorkerOrders&, std::shared_ptr<Target>)>;
+/// How a call is to be run.
+struct SubmitOptions {
+    bool of_stream = false;  // each chunk's end is told, all errors count; also when closed
+};
 
 /// The workers of a pool and their work.
-class Supervisor {
+class Supervisor : public std::enable_shared_from_this<Supervisor> {
   public:
-    Supervisor(const SupervisorOptions& options, StartWorker start, std::shared_ptr<Target> init)
-        : options_(options), start_(std::move(start)), initializer_(std::move(init)) {
-        sigset_t all;
-        ::sigfillset(&all);
-        // The thread is to get none of the program's signals, and starts with this thread's mask.
-        ::pthread_sigmask(SIG_SETMASK, &all, &owner_mask_);
+    [[gnu::cold]] Supervisor(const SupervisorOptions& options, StartWorker start,
+                             std::shared_ptr<Target> init)
+        : options_(options),
+          settlement_(options.retries, options.task_timeout),
+          time_limit_(options.task_timeout) {
+        const SignalBlock block;  // for the thread
+        crew_ = std::make_unique<Crew>(start, std::move(init), block.before());
         try {
             make_board();
-            workers_.resize(options_.workers);
-            for (std::uint32_t slot = 0; slot < options_.workers; ++slot) start_worker(slot);
+            for (std::uint32_t slot = 0; slot < options_.workers; ++slot) crew_->start(slot);
             thread_ = std::make_unique<std::thread>([this] { watch(); });
         } catch (...) {
-            for (const Worker& worker : workers_) end_worker(worker);
+            if (board_ != nullptr) crew_->end(std::chrono::milliseconds(0));
             free_everything();
-            ::pthread_sigmask(SIG_SETMASK, &owner_mask_, nullptr);
             throw;
         }
-        ::pthread_sigmask(SIG_SETMASK, &owner_mask_, nullptr);
     }
 
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
 
-    ~Supervisor() {
+    [[gnu::cold]] ~Supervisor() {
         if (!is_owner()) {
-            // A forked child's copy: workers, thread and board are its parent's.
+            // A forked child's copy: workers, threads and board are its parent's.
             (void)thread_.release();
+            courier_.abandon();
             return;
         }
-        terminate();
-        join();
+        end();
         free_everything();
     }
 
+    /// Ends the pool, if this process is its owner.
+    [[gnu::cold]] void end() {
+        if (!is_owner()) return;
+        terminate();
+        join();
+    }
+
     /// Adds a batch to the work. @throws ValueError unless the pool is running
-    std::shared_ptr<PendingBatch> submit(BatchOwner batch) {
+    std::shared_ptr<PendingBatch> submit(BatchOwner batch, const SubmitOptions& how = {}) {
         auto pending = std::make_shared<PendingBatch>(std::move(batch));
         check_owner();
         const std::lock_guard guard(mutex_);
-        check_running_locked();
+        check_running_locked(how);
+        pending->set_supervisor(weak_from_this());
         (*pending)->serial = ++last_serial_;
-        (*pending)->commit_each = options_.retries > 0 ? 1 : 0;
-        pending_.push_back(pending);
-        append((*pending)->whole, pending);
-        announce_work(board(), (*pending)->chunk_count());
-        free_passed_entries();
+        (*pending)->keep_errors = how.of_stream ? 1 : 0;
+        (*pending)->commit_each = options_.retries > 0 || how.of_stream ? 1 : 0;
+        (*pending)->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody,
+                                 std::memory_order_relaxed);
+        pending_.add(pending);
+        entries_.append((*pending)->whole, pending);
+        if (announce_work(*board_, (*pending)->chunk_count())) pending->expect_soon();
+        entries_.free_passed();
+        if (time_limit_.is_set() && !ticking_) stir_watcher();
         return pending;
-    }
-
-    /// Returns how long a caller should look for its results before it sleeps: not when the workers
-    /// need its core for that.
-    [[nodiscard]] std::uint32_t spins_for(const Batch& batch) const noexcept {
-        return batch.chunk_count() == 1 ? board().spins : 0;
     }
 
     /// Takes note that the caller has its results.
     void forget(const std::shared_ptr<PendingBatch>& pending) {
         const std::lock_guard guard(mutex_);
-        std::erase(pending_, pending);
+        pending_.remove(pending);
+    }
+
+    /// Takes a call back. @returns whether its result is a CancelledError now
+    [[gnu::cold]] bool cancel(PendingBatch& batch, bool kill_running) {
+        check_owner();
+        const std::lock_guard guard(mutex_);
+        if (batch.is_over()) return batch.is_cancelled();
+        const bool any_untaken = batch.cancel_untaken();
+        if (!any_untaken && !kill_running) return false;
+        const bool cancelled = batch.give_up_as_cancelled();
+        for (std::uint32_t slot = 0; kill_running && slot < options_.workers; ++slot) {
+            crew_->kill_if(slot, Doom::cancelled,
+                           [&] { return crew_->batch_under_way(slot) == &*batch; });
+        }
+        announce_arrival(*board_);
+        courier_.look_at_all();
+        return cancelled;
+    }
+
+    /// Takes back what nobody has begun.
+    [[gnu::cold]] void cancel_untaken() {
+        check_owner();
+        const std::lock_guard guard(mutex_);
+        for (const auto& pending : pending_) {
+            if (!pending->is_over() && !pending->is_started() && pending->cancel_untaken()) {
+                pending->give_up_as_cancelled();
+            }
+        }
+        announce_arrival(*board_);
+        courier_.look_at_all();
     }
 
     /// @throws ValueError unless the pool is running; BrokenProcessPool
     void check_running() const {
         check_owner();
         const std::lock_guard guard(mutex_);
-        check_running_locked();
+        check_running_locked({});
     }
 
-    void close() {
+    [[gnu::cold]] void close() {
         check_owner();
         const std::lock_guard guard(mutex_);
-        std::uint32_t running = PoolBoard::running;
-        if (board().phase.compare_exchange_strong(running, PoolBoard::closing)) stir();
+        closed_ = true;
+        if (streams_.is_empty()) let_workers_leave();
+    }
+
+    /// Keeps the workers for a stream until it has given all its input.
+    [[gnu::cold]] void add_stream(const std::shared_ptr<StreamFeed>& feed) {
+        check_owner();
+        const std::lock_guard guard(mutex_);
+        check_running_locked({});
+        streams_.add(feed);
+        feed->set_registration({this, [self = shared_from_this()](void*) {
+                                    if (!self->is_owner()) return;  // a forked child's copy
+                                    const std::lock_guard lock(self->mutex_);
+                                    if (self->streams_.remove() && self->closed_) {
+                                        self->let_workers_leave();
+                                    }
+                                }});
     }
 
     /// Ends the workers whatever they do, and the batches with CancelledError.
-    void terminate() {
+    [[gnu::cold]] void terminate() {
         check_owner();
         const std::lock_guard guard(mutex_);
-        if (board().phase.exchange(PoolBoard::terminated) == PoolBoard::terminated) return;
+        if (board_->phase.exchange(PoolBoard::terminated) == PoolBoard::terminated) return;
+        pending_.give_up(nullptr);
         stir();
-        give_up_all(std::make_exception_ptr(CancelledError()));
     }
 
-    /// Waits until the last worker has ended. @throws ValueError while the pool is running
-    void join() {
+    /// Waits until the last worker has ended, and the last callback has run.
+    /// @throws ValueError while the pool is running
+    [[gnu::cold]] void join() {
         check_owner();
-        if (board().phase.load() == PoolBoard::running) throw ValueError("Pool is still running");
+        feed_streams();
         const std::lock_guard guard(join_mutex_);
         if (thread_->joinable()) thread_->join();
+        courier_.stop();
     }
 
+    /// Returns whether this process made the pool, and is not a fork of that one.
+    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     [[nodiscard]] std::uint32_t worker_count() const noexcept { return options_.workers; }
+    [[nodiscard]] PoolBoard& board() const noexcept { return *board_; }
+    Courier& courier() noexcept { return courier_; }
+    [[nodiscard]] Arrivals arrivals() const noexcept {
+        return {&board_->arrivals, &board_->listeners};
+    }
 
   private:
-    struct Worker {
-        std::shared_ptr<Child> child;  // null: none at the moment
-        std::uint32_t ticket = 0;
-    };
-
     static constexpr std::chrono::milliseconds termination_grace{200};
-    static constexpr std::chrono::milliseconds restart_delay{20};
+    static constexpr int restart_delay = 20;     // milliseconds
+    static constexpr int first_look_delay = 50;  // milliseconds; a short-lived pool never looks
     static constexpr int most_failed_starts = 100;
-    static constexpr std::uint32_t spins_before_sleep = 2000;  // some tens of microseconds
 
-    PoolBoard& board() const noexcept { return *board_; }
-
-    [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
     /// A pool that came to a child by fork is not the child's: its lock may be locked for ever
     /// there.
     void check_owner() const {
         if (!is_owner()) throw ValueError("Pool not running in this process: it is another's");
     }
-    void check_running_locked() const {
+    void check_running_locked(const SubmitOptions& how) const {
         if (broken_) std::rethrow_exception(broken_);
-        if (board().phase.load() != PoolBoard::running) throw ValueError("Pool not running");
+        if (how.of_stream) {
+            if (board_->phase.load() != PoolBoard::running) throw CancelledError();
+        } else if (closed_ || board_->phase.load() != PoolBoard::running) {
+            throw ValueError("Pool not running");
+        }
+    }
+    [[gnu::cold]] void let_workers_leave() {
+        std::uint32_t running = PoolBoard::running;
+        if (board_->phase.compare_exchange_strong(running, PoolBoard::closing)) stir();
     }
 
-    void make_board() {
-        void* const block =
-            allocate_zeroed(sizeof(PoolBoard) + options_.workers * sizeof(WorkerSlot));
-        board_ = static_cast<PoolBoard*>(block);
+    /// Before join: a closed pool finishes what it was given, and nobody may be reading it.
+    [[gnu::cold]] void feed_streams() {
+        for (;;) {
+            std::vector<std::shared_ptr<StreamFeed>> feeds;
+            {
+                const std::lock_guard guard(mutex_);
+                if (board_->phase.load() != PoolBoard::running) return;
+                if (!closed_) throw ValueError("Pool is still running");
+                feeds = streams_.feeds();
+            }
+            for (const auto& feed : feeds) {
+                while (feed->feed_on()) {
+                }
+            }
+        }
+    }
+    [[gnu::cold]] void make_board() {
+        const std::size_t head =
+            sizeof(PoolBoard) + std::size_t{options_.workers} * sizeof(WorkerSlot);
+        const std::size_t logs = options_.workers * WorkerLog::size_for(options_.log_size);
+        board_ = static_cast<PoolBoard*>(allocate_zeroed(head + logs));
         board_->worker_count = options_.workers;
         board_->max_tasks = options_.max_tasks;
+        board_->log_size = options_.log_size;
+        board_->logs = heap().offset_of(board_) + head;
         // More spinners than cores would only take them from each other.
-        const bool room = static_cast<int>(options_.workers) <= usable_cpu_count();
-        board_->spins = spinning_helps() && room ? spins_before_sleep : 0;
-        // The list is never empty, so that adding to it and taking from it do not meet.
-        Entry* const first = static_cast<Entry*>(allocate_zeroed(sizeof(Entry)));
-        last_ = first;
-        board_->head.store(heap().offset_of(first));
-        entries_.push_back({first, nullptr});
+        board_->may_spin =
+            spinning_helps() && static_cast<int>(options_.workers) <= usable_cpu_count() ? 1 : 0;
+        entries_.open(*board_);
+        crew_->open(*board_);
+        courier_.open(arrivals());
+        settlement_.open(*board_, entries_);
     }
 
-    // --- the list of entries ---
+    // --- what ends a pool; under the lock ---
 
-    struct Listed {
-        Entry* entry;
-        std::shared_ptr<PendingBatch> pending;  // whose it is; none for the first
-    };
-
-    void append(Entry& entry, const std::shared_ptr<PendingBatch>& pending) {
-        entries_.push_back({&entry, pending});
-        // seq_cst, so that a worker that read the number of work before reads the entry after it.
-        std::exchange(last_, &entry)->next.store(heap().offset_of(&entry));
+    /// Makes workers and the watching thread look at the phase.
+    [[gnu::cold]] void stir() {
+        announce_work(*board_, UINT32_MAX);
+        announce_arrival(*board_);
+        courier_.look_at_all();
+        stir_watcher();
+    }
+    [[gnu::cold]] void stir_watcher() {
+        const std::uint64_t one = 1;
+        (void)!::write(wake_.get(), &one, sizeof one);  // fails only when it is readable anyway
     }
 
-    /// Frees the entries that the head has passed and no worker looks at.
-    void free_passed_entries() {
-        if (entries_.size() < 2 * options_.workers + 8) return;  // a scan frees many at a time
-        const Offset head = board().head.load();
-        while (heap().offset_of(entries_.front().entry) != head) {
-            passed_.push_back(std::move(entries_.front()));
-            entries_.pop_front();
+    [[gnu::cold]] void break_pool(const std::string& why) {
+        if (broken_) return;
+        broken_ = std::make_exception_ptr(BrokenProcessPool(why));
+        board_->phase.store(PoolBoard::terminated);
+        pending_.give_up(broken_);
+        stir();
+    }
+
+    /// Notes that a worker ended before it took anything. When that goes on, starting others would
+    /// go on for ever: the pool is of no use.
+    [[gnu::cold]] void note_useless_start(const char* how, int exitcode) {
+        if (const Offset failure = board_->failure.exchange(0)) {
+            const PayloadView payload(heap().at(failure));
+            InputArchive archive(payload.bytes(), payload.handles());
+            break_pool("a process initializer failed: " + archive.read<std::string>());
+            destroy_payload(heap().at(failure));
+            return;
         }
-        std::erase_if(passed_, [this](Listed& listed) { return free_if_unused(listed); });
+        // A SIGKILL comes from outside, and may be meant for those that are there.
+        useless_starts_ += exitcode == -SIGKILL ? 1 : 10;
+        if (useless_starts_ > 10 * (4 * options_.workers + 8)) {
+            break_pool(std::string("the workers end ") + how + ", the last one with exit code " +
+                       std::to_string(exitcode));
+        }
     }
 
-    bool free_if_unused(Listed& listed) {
-        const Offset offset = heap().offset_of(listed.entry);
+    // --- the watching thread ---
+
+    [[gnu::cold]] void watch() {
+        std::vector<pollfd> ends;
+        std::vector<std::uint32_t> slots;
+        while (prepare_poll(ends, slots)) {
+            const int ready = ::poll(ends.data(), ends.size(), poll_milliseconds());
+            if (ready < 0) continue;  // EINTR; ENOMEM: again
+            if (ready == 0) settlement_.look_at_memory();
+            std::uint64_t count = 0;
+            if (ends[0].revents != 0) (void)!::read(wake_.get(), &count, sizeof count);
+            const std::lock_guard guard(mutex_);
+            for (std::size_t i = 1; i < ends.size(); ++i) {
+                if (ends[i].revents != 0) bury_or_break(slots[i - 1]);
+            }
+            if (ticking_) time_limit_.end_slow_tasks(*crew_);
+        }
+        crew_->end(termination_grace);
+        const std::lock_guard guard(mutex_);
+        pending_.give_up(nullptr);  // nothing, unless the pool was terminated
+        courier_.look_at_all();
+    }
+
+    /// Sees to the workers, and lists the descriptors to wait on. @returns false: it is over
+    [[gnu::cold]] bool prepare_poll(std::vector<pollfd>& ends, std::vector<std::uint32_t>& slots) {
+        const std::lock_guard guard(mutex_);
+        const auto phase = board_->phase.load();
+        if (phase == PoolBoard::terminated) return false;
+        const bool work_left = entries_.has_untaken_chunks();
+        // The workers of a closed pool leave when there is nothing to take.
+        missing_workers_ = false;
+        if (phase == PoolBoard::running || work_left) replace_workers();
+        ends.assign(1, {wake_.get(), POLLIN, 0});
+        slots.clear();
+        bool any_under_way = false;
         for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
-            if (board().slots()[slot].entry.load() == offset) return false;
+            CrewMember& member = (*crew_)[slot];
+            if (!member.child) continue;
+            ends.push_back({member.child->sentinel(), POLLIN, 0});
+            slots.push_back(slot);
+            any_under_way |= time_limit_.is_set() && crew_->batch_under_way(slot) != nullptr;
         }
-        // A batch's own entry lies in its block, which goes with the last owner of `pending`.
-        if (!lies_in_batch(listed)) deallocate(listed.entry);
-        return true;
+        ticking_ = time_limit_.is_set() && (work_left || any_under_way);
+        // Only closed pools run out of workers; a start that failed is tried again.
+        return !slots.empty() || phase != PoolBoard::closing || work_left;
     }
 
-    static bool lies_in_batch(const Listed& listed) noexcept {
-        return listed.pending && listed.entry == &(*listed.pending)->whole;
+    [[nodiscard]] int poll_milliseconds() const noexcept {
+        if (missing_workers_) return restart_delay;
+        if (!ticking_) return settlement_.has_looked_at_memory() ? -1 : first_look_delay;
+        return time_limit_.tick();
     }
 
-    // --- workers ---
-
-    void start_worker(std::uint32_t slot) {
-        Worker& worker = workers_[slot];
-        worker.ticket = ++last_ticket_ & (UINT32_MAX >> 2);
-        board().slots()[slot].ready.store(0);
-        const WorkerOrders orders{heap().offset_of(board_), slot, worker.ticket,
-                                  to_bits(owner_mask_)};
-        worker.child = start_(orders, initializer_);
-    }
-
-    static void end_worker(const Worker& worker) {
-        if (!worker.child) return;
-        worker.child->signal(SIGKILL);
-        worker.child->wait(Timeout());
-        state().remove(*worker.child);
+    [[gnu::cold]] void replace_workers() {
+        for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
+            if ((*crew_)[slot].child) continue;
+            try {
+                crew_->start(slot);
+                failed_starts_ = 0;
+            } catch (const std::exception& error) {
+                missing_workers_ = true;
+                if (++failed_starts_ > most_failed_starts && crew_->is_empty()) {
+                    break_pool(std::string("no worker can be started: ") + error.what());
+                }
+                return;
+            }
+        }
     }
 
     /// Without the memory to say what was lost, all has to be.
-    void bury_or_break(std::uint32_t slot) {
+    [[gnu::cold]] void bury_or_break(std::uint32_t slot) {
         try {
             bury(slot);
         } catch (const std::exception& error) {
@@ -247,243 +378,66 @@ class Supervisor {
     }
 
     /// Finds out what a worker that has ended was doing, and takes it from there.
-    void bury(std::uint32_t slot_index) {
-        Worker& worker = workers_[slot_index];
-        const int exitcode = worker.child->exitcode().value_or(0);
-        const pid_t pid = worker.child->pid();
-        state().remove(*worker.child);
-        WorkerSlot& slot = board().slots()[slot_index];
-        if (const Offset offset = slot.entry.load()) {
-            Entry& entry = *heap().at<Entry>(offset);
-            if (entry.batch != 0) settle_chunk(entry, slot, worker.ticket, exitcode, pid);
-        }
-        if (slot.parked.exchange(0) != 0) board().parked.fetch_sub(1);
+    [[gnu::cold, gnu::noinline]] void bury(std::uint32_t slot_index) {
+        CrewMember& member = (*crew_)[slot_index];
+        const WorkerEnd end{member.child->exitcode().value_or(0), member.child->pid(),
+                            member.ticket, member.doom};
+        state().remove(*member.child);
+        WorkerSlot& slot = board_->slots()[slot_index];
+        const bool held_a_chunk = settlement_.settle(slot, end);
+        if (slot.parked.exchange(0) != 0) board_->parked.fetch_sub(1);
+        std::uint32_t as_spinner = slot_index + 1;
+        board_->spinner.compare_exchange_strong(as_spinner, 0);
         slot.entry.store(0);
-        worker.child.reset();
-        if (slot.ready.load() == 0) note_failed_start(exitcode);
-    }
-
-    /// Settles the chunk that a dead worker had taken, if it had: its item is lost, or tried again.
-    void settle_chunk(Entry& entry, WorkerSlot& slot, std::uint32_t ticket, int exitcode,
-                      pid_t pid) {
-        Batch& batch = *heap().at<Batch>(entry.batch);
-        const std::uint32_t index = slot.chunk.load();
-        Chunk& chunk = batch.chunks()[std::min(index, batch.chunk_count() - 1)];
-        if (chunk.state.load() == (ticket << 2 | Chunk::taken)) {
-            const std::uint32_t item = std::max(slot.item.load(), chunk.start);
-            const std::uint32_t committed = committed_items(chunk);
-            if (committed > item) {
-                set_start(chunk, committed);  // it died between two items
-            } else {
-                if (item != chunk.start) set_start(chunk, item);
-                if (++chunk.attempts > options_.retries) {
-                    lose_item(batch, chunk, index, item, exitcode, pid);
-                }
-            }
-            if (chunk.start >= batch.size_of(index)) {
-                chunk.state.store(ticket << 2 | Chunk::finished);
-            } else {
-                try_again(entry, chunk, index);
-            }
-        }
-        // It may have died after the last store and before it told anybody.
-        announce(batch);
-    }
-
-    static void set_start(Chunk& chunk, std::uint32_t item) noexcept {
-        chunk.start = item;
-        chunk.attempts = 0;
-    }
-
-    void lose_item(Batch& batch, Chunk& chunk, std::uint32_t index, std::uint32_t item,
-                   int exitcode, pid_t pid) {
-        const std::uint64_t number = std::uint64_t{index} * batch.chunk_size + item;
-        record_error(chunk, item,
-                     std::make_exception_ptr(
-                         WorkerLost(describe_loss(exitcode, pid, number), exitcode, pid)));
-        set_start(chunk, item + 1);
-    }
-
-    static std::string describe_loss(int exitcode, pid_t pid, std::uint64_t item) {
-        std::string text = "the worker with pid " + std::to_string(pid);
-        if (exitcode < 0) {
-            const char* const name = ::sigabbrev_np(-exitcode);
-            text += " was killed by signal " + std::to_string(-exitcode) + " (SIG" +
-                    (name != nullptr ? name : "?") + ")";
+        member.child.reset();
+        const bool was_ready = slot.ready.load() != 0;
+        const bool finished_some =
+            log_of(*board_, slot_index).recorded.load() != member.records_before;
+        const bool lived = was_ready && monotonic_now() - member.started > 1'000'000'000;
+        if (held_a_chunk || finished_some || lived) {
+            useless_starts_ = 0;
         } else {
-            text += " exited with status " + std::to_string(exitcode);
-        }
-        return text + " while it ran item " + std::to_string(item) + " of the call";
-    }
-
-    void try_again(const Entry& entry, Chunk& chunk, std::uint32_t index) {
-        for (const auto& pending : pending_) {
-            if (heap().offset_of(&**pending) != entry.batch) continue;
-            Entry* const again = static_cast<Entry*>(allocate_zeroed(sizeof(Entry)));
-            again->batch = entry.batch;
-            again->cursor.store(index);
-            again->end = index + 1;
-            chunk.state.store(Chunk::pending, std::memory_order_release);
-            append(*again, pending);
-            announce_work(board(), 1);
-            return;
+            note_useless_start(was_ready ? "before they take a task" : "before they are ready",
+                               end.exitcode);
         }
     }
 
-    // --- what ends a pool ---
-
-    /// Makes workers and the watching thread look at the phase. Under the lock.
-    void stir() {
-        announce_work(board(), UINT32_MAX);
-        const std::uint64_t one = 1;
-        (void)!::write(wake_.get(), &one, sizeof one);  // fails only when it is readable anyway
-    }
-
-    void give_up_all(const std::exception_ptr& error) {
-        for (const auto& pending : pending_) pending->give_up(error);
-    }
-
-    /// Notes that a worker ended before it was ready. When none becomes ready any more, starting
-    /// others would go on for ever: the pool is of no use.
-    void note_failed_start(int exitcode) {
-        if (const Offset failure = board().failure.exchange(0)) {
-            const PayloadView payload(heap().at(failure));
-            InputArchive archive(payload.bytes(), payload.handles());
-            break_pool("a process initializer failed: " + archive.read<std::string>());
-            destroy_payload(heap().at(failure));
-            return;
-        }
-        const std::uint32_t readied = board().readied.load();
-        if (std::exchange(readied_, readied) != readied) failed_starts_ = 0;
-        if (++failed_starts_ > 4 * options_.workers + 8) {
-            break_pool("the workers end before they are ready, the last one with exit code " +
-                       std::to_string(exitcode));
-        }
-    }
-
-    void break_pool(const std::string& why) {
-        if (broken_) return;
-        broken_ = std::make_exception_ptr(BrokenProcessPool(why));
-        board().phase.store(PoolBoard::terminated);
-        give_up_all(broken_);
-        stir();
-    }
-
-    // --- the watching thread ---
-
-    void watch() {
-        for (;;) {
-            std::vector<pollfd> ends{{wake_.get(), POLLIN, 0}};
-            std::vector<std::uint32_t> slots;
-            {
-                const std::lock_guard guard(mutex_);
-                if (board().phase.load() == PoolBoard::terminated) break;
-                replace_workers();
-                for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
-                    if (!workers_[slot].child) continue;
-                    ends.push_back({workers_[slot].child->sentinel(), POLLIN, 0});
-                    slots.push_back(slot);
-                }
-                // Only closed pools run out of workers; a start that failed is tried again.
-                if (slots.empty() && board().phase.load() == PoolBoard::closing &&
-                    !has_untaken_chunks()) {
-                    break;
-                }
-            }
-            const int delay = missing_workers_ ? static_cast<int>(restart_delay.count()) : -1;
-            if (::poll(ends.data(), ends.size(), delay) < 0) continue;  // EINTR; ENOMEM: again
-            std::uint64_t count = 0;
-            if (ends[0].revents != 0) (void)!::read(wake_.get(), &count, sizeof count);
-            const std::lock_guard guard(mutex_);
-            for (std::size_t i = 1; i < ends.size(); ++i) {
-                if (ends[i].revents != 0) bury_or_break(slots[i - 1]);
-            }
-        }
-        end_workers();
-    }
-
-    [[nodiscard]] bool has_untaken_chunks() const {
-        return std::any_of(entries_.begin(), entries_.end(), [](const Listed& listed) {
-            return listed.entry->cursor.load() < listed.entry->end;
-        });
-    }
-
-    void replace_workers() {
-        missing_workers_ = false;
-        // The workers of a closed pool leave when there is nothing to take.
-        if (board().phase.load() == PoolBoard::closing && !has_untaken_chunks()) return;
-        for (std::uint32_t slot = 0; slot < options_.workers; ++slot) {
-            if (workers_[slot].child) continue;
-            try {
-                start_worker(slot);
-                starts_failed_ = 0;
-            } catch (const std::exception& error) {
-                missing_workers_ = true;
-                if (++starts_failed_ > most_failed_starts && !has_workers()) {
-                    break_pool(std::string("no worker can be started: ") + error.what());
-                }
-                return;
-            }
-        }
-    }
-
-    [[nodiscard]] bool has_workers() const {
-        return std::any_of(workers_.begin(), workers_.end(),
-                           [](const Worker& worker) { return worker.child != nullptr; });
-    }
-
-    /// Ends those who are left: idle ones leave by themselves, the others by SIGTERM, or when they
-    /// have blocked it or are stopped, by SIGKILL.
-    void end_workers() {
-        for (const Worker& worker : workers_) {
-            if (worker.child) worker.child->signal(SIGTERM);
-        }
-        const Deadline grace(termination_grace);
-        for (Worker& worker : workers_) {
-            if (!worker.child) continue;
-            if (!worker.child->wait(grace)) worker.child->signal(SIGKILL);
-            worker.child->wait(Timeout());
-            state().remove(*worker.child);
-            worker.child.reset();
-        }
-    }
-
-    void free_everything() noexcept {
+    [[gnu::cold]] void free_everything() noexcept {
         if (board_ == nullptr) return;
-        for (auto* const list : {&passed_, &entries_}) {
-            for (const Listed& listed : *list) {
-                if (!lies_in_batch(listed)) deallocate(listed.entry);
-            }
-            list->clear();
-        }
+        entries_.clear();
         if (const Offset failure = board_->failure.load()) destroy_payload(heap().at(failure));
         deallocate(board_);
     }
 
     const SupervisorOptions options_;
-    const StartWorker start_;
-    const std::shared_ptr<Target> initializer_;
     const std::uint32_t owner_depth_ = fork_depth();
-    sigset_t owner_mask_;
     Descriptor wake_{check(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")};
     PoolBoard* board_ = nullptr;
+    Courier courier_;
 
     mutable std::mutex mutex_;  // guards what follows
-    Entry* last_ = nullptr;
-    std::deque<Listed> entries_;  // from the head on, or a little before
-    std::deque<Listed> passed_;
-    std::vector<std::shared_ptr<PendingBatch>> pending_;
-    std::vector<Worker> workers_;
-    std::uint32_t last_ticket_ = 0;
+    std::unique_ptr<Crew> crew_;
+    EntryList entries_;
+    Settlement settlement_;
+    TimeLimit time_limit_;
+    PendingList<PendingBatch> pending_;
     std::uint64_t last_serial_ = 0;
+    bool closed_ = false;
+    StreamRegistry streams_;
     std::exception_ptr broken_;
-    std::uint32_t failed_starts_ = 0;  // in a row
-    std::uint32_t readied_ = 0;        // PoolBoard::readied at the last of them
-    int starts_failed_ = 0;
+    std::uint32_t useless_starts_ = 0;  // in a row
+    int failed_starts_ = 0;             // in a row
     bool missing_workers_ = false;
+    bool ticking_ = false;  // whether the watching thread looks for slow tasks
 
     std::mutex join_mutex_;
     std::unique_ptr<std::thread> thread_;
 };
+
+inline bool PendingBatch::cancel(bool kill_running) {
+    if (is_over()) return is_cancelled();
+    const auto supervisor = supervisor_.lock();
+    return supervisor != nullptr && supervisor->cancel(*this, kill_running);
+}
 
 }  // namespace multiprocessing::detail

@@ -6,15 +6,17 @@
 #pragma once
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <span>
 #include <utility>
 
-#include "multiprocessing/pool/batch.hpp"
 #include "multiprocessing/pool/board.hpp"
+#include "multiprocessing/pool/runner.hpp"
+#include "multiprocessing/pool/spinning.hpp"
+#include "multiprocessing/pool/worker_log.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/reduction.hpp"
 
@@ -28,23 +30,49 @@ struct WorkerOrders {
     std::uint64_t signal_mask;  // of the thread that made the pool
 };
 
+inline std::uint64_t to_bits(const sigset_t& set) noexcept {
+    std::uint64_t bits = 0;
+    for (int number = 1; number < 64; ++number) {
+        if (::sigismember(&set, number) == 1) bits |= std::uint64_t{1} << number;
+    }
+    return bits;
+}
+inline sigset_t to_signal_set(std::uint64_t bits) noexcept {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (int number = 1; number < 64; ++number) {
+        if ((bits >> number & 1) != 0) ::sigaddset(&set, number);
+    }
+    return set;
+}
+
 /// A worker at work.
 class WorkerLoop {
   public:
     explicit WorkerLoop(const WorkerOrders& orders)
         : board_(*heap().at<PoolBoard>(orders.board)),
           slot_(board_.slots()[orders.slot]),
-          ticket_(orders.ticket) {}
+          log_(log_of(board_, orders.slot)),
+          spinner_(orders.slot + 1),
+          ticket_(orders.ticket),
+          pid_(static_cast<std::uint32_t>(::getpid())) {}
 
     /// Works until the pool is closed and nothing is left, or the worker has done its share.
     void run() {
+        now_ = monotonic_now();
+        log_.pid.store(pid_, std::memory_order_relaxed);
+        log_.startup.store(now_ - log_.started.load(std::memory_order_relaxed),
+                           std::memory_order_relaxed);
         slot_.ready.store(1);
-        board_.readied.fetch_add(1);
         std::uint32_t done = 0;
         while (board_.max_tasks == 0 || done < board_.max_tasks) {
             // Read first: an entry that is added later changes it, and ends the wait below.
             const std::uint32_t seen = board_.work.load();
             Entry& entry = protect_head(board_, slot_);
+            // Before the claim, so that who looks never takes the new task for the one before.
+            slot_.item.store(0, std::memory_order_relaxed);
+            slot_.turn.store(slot_.turn.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_relaxed);
             const std::uint32_t chunk = claim_chunk(entry, slot_, ticket_);
             if (chunk != no_chunk) {
                 run_chunk(entry, chunk);
@@ -75,34 +103,56 @@ class WorkerLoop {
             throw;  // the task wants this process to end: it costs the worker, and the task
         } catch (...) {
             // The message itself could not be read, or there is no memory for the results.
-            record_error(context.chunk, 0, std::current_exception());
+            record_error(batch, context.chunk, context.chunk.start, std::current_exception());
         }
-        finish_chunk(entry, index, ticket_);
+        const std::uint64_t begin = std::exchange(now_, monotonic_now());
+        finish_chunk(board_, batch, index, ticket_, now_);
+        record_chunk(log_, board_.log_size,
+                     {begin, now_ - begin, static_cast<std::uint32_t>(batch.serial),
+                      index * batch.chunk_size, batch.size_of(index), pid_});
     }
 
     void wait_for_work(std::uint32_t seen) {
-        for (std::uint32_t spin = 0; spin < board_.spins; ++spin) {
-            if (board_.work.load(std::memory_order_relaxed) != seen) return;
-            spin_pause();
+        if (!spin_for_work(seen)) {
+            // In this order, and back in the opposite one: a worker that is killed in between is
+            // counted once too often, which costs a needless wake-up, never once too little.
+            board_.parked.fetch_add(1);
+            slot_.parked.store(1);
+            if (board_.work.load() == seen) futex_wait(board_.work, seen, nullptr);
+            slot_.parked.store(0);
+            board_.parked.fetch_sub(1);
         }
-        // In this order, and back in the opposite one: a worker that is killed in between is
-        // counted once too often, which costs a needless wake-up, never once too little.
-        board_.parked.fetch_add(1);
-        slot_.parked.store(1);
-        if (board_.work.load() == seen) futex_wait(board_.work, seen, nullptr);
-        slot_.parked.store(0);
-        board_.parked.fetch_sub(1);
+        const std::uint64_t begin = std::exchange(now_, monotonic_now());
+        add_to(log_.idle, now_ - begin);
+    }
+
+    /// @returns whether there is something new
+    bool spin_for_work(std::uint32_t seen) noexcept {
+        std::uint32_t nobody = 0;
+        if (board_.may_spin == 0) return false;
+        // One at a time: the others are woken when there is more than one chunk to take.
+        if (!board_.spinner.compare_exchange_strong(nobody, spinner_)) return false;
+        const bool found =
+            spinning_.spin([&] { return board_.work.load(std::memory_order_relaxed) != seen; });
+        std::uint32_t me = spinner_;
+        board_.spinner.compare_exchange_strong(me, 0);  // seq_cst: see announce_work
+        return found;
     }
 
     PoolBoard& board_;
     WorkerSlot& slot_;
+    WorkerLog& log_;
+    const std::uint32_t spinner_;
     const std::uint32_t ticket_;
+    const std::uint32_t pid_;
+    std::uint64_t now_ = 0;  // when it last looked at the clock
+    SpinBudget spinning_;
     std::unique_ptr<ChunkRunner> runner_;
     std::uint64_t serial_ = 0;
 };
 
 /// Says on the board that the initializer failed, and why.
-inline void report_failed_initializer(PoolBoard& board) {
+[[gnu::cold]] inline void report_failed_initializer(PoolBoard& board) {
     OutputArchive archive;
     archive(describe_exception(std::current_exception()));
     void* const payload = make_payload(archive);

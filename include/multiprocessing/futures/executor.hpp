@@ -1,0 +1,157 @@
+// multiprocessing/futures/executor.hpp
+//
+// ProcessPoolExecutor: submit, map, shutdown. Mirrors CPython Lib/concurrent/futures/process.py,
+// ProcessPoolExecutor. Floor 6. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/futures/future.hpp"
+#include "multiprocessing/futures/zip.hpp"
+#include "multiprocessing/pool.hpp"
+
+namespace multiprocessing {
+
+/// What ProcessPoolExecutor::map may be told; designated initialisers name the fields.
+struct MapOptions {
+    /// How long the results may take, from the call on; then taking the next is a TimeoutError.
+    Timeout timeout = std::nullopt;
+    /// Items that a worker takes at a time.
+    int chunksize = 1;
+    /// Items that are at most ahead of the results taken; by default some for each worker.
+    std::optional<int> buffersize = {};
+};
+
+namespace detail {
+
+/// A pool of which an executor uses the parts.
+template <class StartMethod>
+class ExecutorPool : public BasicPool<StartMethod> {
+  public:
+    using BasicPool<StartMethod>::BasicPool;
+    using typename PoolInterface<ProcessBackend>::StreamWish;
+    using PoolInterface<ProcessBackend>::start_one;
+    using PoolInterface<ProcessBackend>::stream;
+    using PoolInterface<ProcessBackend>::backend_;
+};
+
+}  // namespace detail
+
+/// Processes that run calls whose results are Futures.
+///
+///     mp::ProcessPoolExecutor executor(4);
+///     mp::Future<int> future = executor.submit(square, 7);
+///
+/// At the end of its scope it finishes everything, as at the end of Python's `with`. Differs: a
+/// worker that dies fails only the call that it was running, as in Pool.
+/// @par Source CPython Lib/concurrent/futures/process.py, ProcessPoolExecutor
+template <class StartMethod>
+class BasicProcessPoolExecutor {
+  public:
+    /// @throws ValueError fewer than 1 worker
+    explicit BasicProcessPoolExecutor(int max_workers = process_cpu_count())
+        : pool_(checked(max_workers)) {}
+
+    /// As a pool with these options.
+    explicit BasicProcessPoolExecutor(const PoolOptions& options) : pool_(options) {}
+
+    /// Each worker calls `initializer(args...)` first. When that throws: BrokenProcessPool.
+    template <class Initializer, class... Args>
+    BasicProcessPoolExecutor(int max_workers, Initializer&& initializer, Args&&... args)
+        : pool_(checked(max_workers), std::forward<Initializer>(initializer),
+                std::forward<Args>(args)...) {}
+    template <class Initializer, class... Args>
+    BasicProcessPoolExecutor(const PoolOptions& options, Initializer&& initializer, Args&&... args)
+        : pool_(options, std::forward<Initializer>(initializer), std::forward<Args>(args)...) {}
+
+    BasicProcessPoolExecutor(const BasicProcessPoolExecutor&) = delete;
+    BasicProcessPoolExecutor& operator=(const BasicProcessPoolExecutor&) = delete;
+
+    ~BasicProcessPoolExecutor() {
+        if (pool_.backend_.supervisor()->is_owner()) shutdown(true);
+    }
+
+    /// Calls `f(args...)` in a worker. @throws RuntimeError after shutdown; BrokenProcessPool
+    template <class F, class... Args>
+    auto submit(F&& f, Args&&... args) {
+        using Backend = detail::ProcessBackend;
+        using R = typename Backend::template CallResult<F, Args...>;
+        check_open();
+        if constexpr (Backend::template require_call<std::decay_t<F>, Args...>()) {
+            const auto started = pool_.start_one(f, std::forward<Args>(args)...);
+            return Future<R>(started.call, Backend::template read_one<R>,
+                             pool_.backend_.supervisor());
+        }
+    }
+
+    /// Returns the results of `f(a, b, …)` for the items of the ranges side by side, in their order
+    /// and as they come, in a ResultStream; up to the end of the shortest range.
+    ///
+    /// The ranges are read as it goes, in the thread that takes the results; a container that is
+    /// given by name must stay until the stream's end. Dropped half-way, it takes back the rest.
+    /// @throws RuntimeError after shutdown; ValueError chunksize or buffersize below 1
+    template <class F, std::ranges::input_range... Ranges>
+        requires(sizeof...(Ranges) > 0)
+    auto map(F&& f, Ranges&&... ranges) {
+        return map(MapOptions{}, std::forward<F>(f), std::forward<Ranges>(ranges)...);
+    }
+    template <class F, std::ranges::input_range... Ranges>
+        requires(sizeof...(Ranges) > 0)
+    auto map(const MapOptions& options, F&& f, Ranges&&... ranges) {
+        check_open();
+        const Wish wish{options.chunksize, options.buffersize, true};
+        if constexpr (sizeof...(Ranges) == 1) {
+            auto stream = pool_.template stream<false>(
+                f, std::views::all(std::forward<Ranges>(ranges))..., wish);
+            stream.set_limit(options.timeout);
+            return stream;
+        } else {
+            auto stream = pool_.template stream<true>(
+                f, detail::Zip(std::views::all(std::forward<Ranges>(ranges))...), wish);
+            stream.set_limit(options.timeout);
+            return stream;
+        }
+    }
+
+    /// Lets no more calls in.
+    /// @param wait           whether to wait until everything is done; the end of the scope does
+    /// @param cancel_futures whether calls that no worker has begun are cancelled
+    void shutdown(bool wait = true, bool cancel_futures = false) {
+        shut_down_.store(true);
+        pool_.close();
+        if (cancel_futures) pool_.backend_.supervisor()->cancel_untaken();
+        if (wait) pool_.join();
+    }
+
+    /// Ends the workers, whatever they are doing; pending futures are cancelled.
+    void terminate_workers() {
+        shut_down_.store(true);
+        pool_.terminate();
+    }
+    void kill_workers() { terminate_workers(); }
+
+  private:
+    using Wish = typename detail::ExecutorPool<StartMethod>::StreamWish;
+
+    static int checked(int max_workers) {
+        if (max_workers < 1) throw ValueError("max_workers must be greater than 0");
+        return max_workers;
+    }
+    void check_open() const {
+        if (shut_down_.load()) {
+            throw RuntimeError("cannot schedule new futures after shutdown");
+        }
+    }
+
+    detail::ExecutorPool<StartMethod> pool_;
+    std::atomic<bool> shut_down_{false};
+};
+
+using ProcessPoolExecutor = BasicProcessPoolExecutor<default_start_method>;
+
+}  // namespace multiprocessing

@@ -1,0 +1,108 @@
+// multiprocessing/futures/future.hpp
+//
+// Future: the result of a call that an executor's processes run meanwhile. Mirrors CPython
+// Lib/concurrent/futures/_base.py, Future. Floor 6. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/pool.hpp"
+
+namespace multiprocessing {
+
+/// The result of a call that an executor runs meanwhile. Copies are the same future, and compare
+/// equal; they may outlive the executor.
+///
+///     mp::Future<int> f = executor.submit(square, 7);   int x = f.result();   // or: co_await f
+///
+/// @par Source CPython Lib/concurrent/futures/_base.py, Future
+template <class R>
+class Future {
+  public:
+    using value_type = R;
+
+    /// Returns the result; each time anew, so R may be a type that can only be moved.
+    ///
+    /// **Blocking**: until it is there.
+    /// @throws TimeoutError when it is not there in time; CancelledError; the task's own error,
+    ///         WorkerLost, BrokenProcessPool
+    R result(Timeout timeout = std::nullopt) const { return result_.get(timeout); }
+
+    /// Returns the error of the task, null when there was none. **Blocking** as result.
+    /// @throws TimeoutError, CancelledError
+    [[nodiscard]] std::exception_ptr exception(Timeout timeout = std::nullopt) const {
+        result_.wait(timeout);
+        if (!result_.ready()) throw TimeoutError("the result is not there yet");
+        if (cancelled()) throw CancelledError();
+        if (result_.successful()) return nullptr;
+        try {
+            (void)result_.get();
+        } catch (...) {
+            return std::current_exception();
+        }
+        return nullptr;
+    }
+
+    /// Returns whether it has a result or an error, or was cancelled.
+    [[nodiscard]] bool done() const noexcept { return result_.ready(); }
+    /// Returns whether a worker is at it.
+    [[nodiscard]] bool running() const noexcept { return call_->is_started() && !done(); }
+    [[nodiscard]] bool cancelled() const noexcept { return call_->is_cancelled(); }
+
+    /// Takes the call back, unless a worker has begun it. @returns whether it is cancelled now
+    bool cancel() const { return call_->cancel(false); }
+
+    /// Calls `f(future)` once it is done: on the executor's own thread, or here when it is already.
+    /// Several are called in the order in which they were added. One that throws is reported on
+    /// standard error and stops nothing.
+    template <class F>
+    void add_done_callback(F f) const {
+        auto call_it = [future = *this, f = std::move(f)](const auto&) mutable { f(future); };
+        const auto home = home_.lock();
+        if (home && !done()) {
+            home->courier().add(call_, std::move(call_it));
+            return;
+        }
+        try {
+            call_it(call_);
+        } catch (...) {
+            detail::report_callback_error();
+        }
+    }
+
+    friend bool operator==(const Future& a, const Future& b) noexcept { return a.call_ == b.call_; }
+
+    /// Lets a coroutine wait for it: it goes on, on the executor's own thread, when it is done.
+    auto operator co_await() const { return Awaiter{*this}; }
+
+    /// The library's own.
+    Future(std::shared_ptr<detail::PendingCall> call, typename AsyncResult<R>::Reader read,
+           std::weak_ptr<detail::Supervisor> home)
+        : call_(std::move(call)), result_(call_, read), home_(std::move(home)) {}
+
+    /// The library's own: what tells it from other futures.
+    [[nodiscard]] const void* identity() const noexcept { return call_.get(); }
+
+  private:
+    struct Awaiter {
+        Future future;
+        [[nodiscard]] bool await_ready() const noexcept { return future.done(); }
+        void await_suspend(std::coroutine_handle<> waiting) const {
+            // A copy: the coroutine, and this object in it, may be gone before the call returns.
+            const Future own = future;
+            own.add_done_callback([waiting](const Future&) { waiting.resume(); });
+        }
+        R await_resume() const { return future.result(); }
+    };
+
+    std::shared_ptr<detail::PendingCall> call_;
+    AsyncResult<R> result_;
+    std::weak_ptr<detail::Supervisor> home_;
+};
+
+}  // namespace multiprocessing

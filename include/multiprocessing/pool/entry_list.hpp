@@ -1,0 +1,110 @@
+// multiprocessing/pool/entry_list.hpp
+//
+// The owner's side of the board's list of entries: it adds to the end, and frees what the workers
+// have passed and no longer look at. Floor 5. Start at EntryList::append.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <utility>
+
+#include "multiprocessing/pool/board.hpp"
+#include "multiprocessing/pool/pending_batch.hpp"
+
+namespace multiprocessing::detail {
+
+/// The entries of a board. Its user has a lock; the workers meanwhile take from it without one.
+class EntryList {
+  public:
+    /// The list is never empty, so that adding to it and taking from it do not meet.
+    void open(PoolBoard& board) {
+        board_ = &board;
+        last_ = static_cast<Entry*>(allocate_zeroed(sizeof(Entry)));
+        board.head.store(heap().offset_of(last_));
+        entries_.push_back({last_, nullptr});
+    }
+
+    /// @param pending whose entry it is; it lives until no worker looks at the entry any more
+    void append(Entry& entry, std::shared_ptr<PendingBatch> pending) {
+        entries_.push_back({&entry, std::move(pending)});
+        // seq_cst, so that a worker that read the number of work before reads the entry after it.
+        std::exchange(last_, &entry)->next.store(heap().offset_of(&entry));
+    }
+
+    /// Frees the entries that the head has passed and no worker looks at.
+    void free_passed() {
+        if (entries_.size() < 2 * board_->worker_count + 8) return;  // a scan frees many at a time
+        scan();
+    }
+
+    /// Frees all. @pre no worker is left
+    [[gnu::cold]] void clear() noexcept {
+        for (auto* const list : {&passed_, &entries_}) {
+            for (const Listed& listed : *list) free(listed);
+            list->clear();
+        }
+    }
+
+    [[nodiscard, gnu::cold]] bool has_untaken_chunks() const noexcept {
+        for (const Listed& listed : entries_) {
+            if (listed.entry->cursor.load() < listed.entry->end) return true;
+        }
+        return false;
+    }
+
+    /// Returns the batch that lies at `offset`, if it has an entry.
+    [[nodiscard, gnu::cold]] std::shared_ptr<PendingBatch> find(Offset offset) const noexcept {
+        for (const auto* const list : {&passed_, &entries_}) {
+            for (const Listed& listed : *list) {
+                if (listed.pending && heap().offset_of(&**listed.pending) == offset) {
+                    return listed.pending;
+                }
+            }
+        }
+        return nullptr;
+    }
+
+  private:
+    struct Listed {
+        Entry* entry;
+        std::shared_ptr<PendingBatch> pending;  // none for the first
+    };
+
+    [[gnu::noinline]] void scan() {
+        const Offset head = board_->head.load();
+        auto place = entries_.begin();
+        while (heap().offset_of(place->entry) != head) ++place;
+        passed_.splice(passed_.end(), entries_, entries_.begin(), place);
+        for (place = passed_.begin(); place != passed_.end();) {
+            if (is_looked_at(*place)) {
+                ++place;
+            } else {
+                free(*place);
+                place = passed_.erase(place);
+            }
+        }
+    }
+
+    [[nodiscard]] bool is_looked_at(const Listed& listed) const noexcept {
+        const Offset offset = heap().offset_of(listed.entry);
+        for (std::uint32_t slot = 0; slot < board_->worker_count; ++slot) {
+            if (board_->slots()[slot].entry.load() == offset) return true;
+        }
+        return false;
+    }
+
+    static void free(const Listed& listed) noexcept {
+        // A batch's own entry lies in its block, which goes with the last owner of `pending`.
+        const bool lies_in_batch = listed.pending && listed.entry == &(*listed.pending)->whole;
+        if (!lies_in_batch) deallocate(listed.entry);
+    }
+
+    PoolBoard* board_ = nullptr;
+    Entry* last_ = nullptr;
+    std::list<Listed> entries_;  // from the head on, or a little before
+    std::list<Listed> passed_;
+};
+
+}  // namespace multiprocessing::detail

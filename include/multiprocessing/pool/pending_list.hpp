@@ -1,0 +1,63 @@
+// multiprocessing/pool/pending_list.hpp
+//
+// The calls of a pool that may not be over: who ends the pool has to end them too. Floor 5.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/pool/pending_call.hpp"
+
+namespace multiprocessing::detail {
+
+/// Calls of type Call. Its user has a lock.
+template <class Call>
+class PendingList {
+  public:
+    void add(std::shared_ptr<Call> call) {
+        if (calls_.size() >= prune_at_) prune();
+        calls_.push_back(std::move(call));
+    }
+
+    /// Takes note that the caller has its results.
+    void remove(const std::shared_ptr<Call>& call) noexcept {
+        // From the end, where what is waited for is as a rule.
+        for (std::size_t i = calls_.size(); i-- > 0;) {
+            if (calls_[i] != call) continue;
+            calls_[i].swap(calls_.back());  // their order is of no importance
+            calls_.pop_back();
+            return;
+        }
+    }
+
+    /// Ends all that are not over. @param error null: CancelledError
+    [[gnu::cold]] void give_up(const std::exception_ptr& error) {
+        for (const auto& call : calls_) {
+            if (error) {
+                call->give_up(error);
+            } else if (!call->is_over()) {
+                call->give_up_as_cancelled();
+            }
+        }
+    }
+
+    [[nodiscard]] auto begin() const noexcept { return calls_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return calls_.end(); }
+
+  private:
+    /// Drops those that are over and that nobody has asked for.
+    [[gnu::cold, gnu::noinline]] void prune() {
+        std::erase_if(calls_, [](const auto& call) { return call->is_over(); });
+        prune_at_ = std::max<std::size_t>(16, 2 * calls_.size());
+    }
+
+    std::vector<std::shared_ptr<Call>> calls_;
+    std::size_t prune_at_ = 16;
+};
+
+}  // namespace multiprocessing::detail

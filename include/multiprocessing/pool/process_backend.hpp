@@ -1,0 +1,169 @@
+// multiprocessing/pool/process_backend.hpp
+//
+// How a pool of processes takes a call: the compile-time checks, the batch, and the way back.
+// PoolInterface (interface.hpp) turns it into what users see. Floor 5. Start at
+// ProcessBackend::submit. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/pool/batch.hpp"
+#include "multiprocessing/pool/process_source.hpp"
+#include "multiprocessing/pool/supervisor.hpp"
+
+namespace multiprocessing::detail {
+
+template <class F, class... Args>
+consteval auto portable_call_result() {
+    using Function = std::decay_t<F>;
+    if constexpr (portable_callable<Function>) {
+        if constexpr (arguments_fit<Function, Args...>) {
+            using Item = stored_arguments_t<Function, Args...>;
+            return std::type_identity<typename ItemCall<Function, Item, true>::Result>{};
+        } else {
+            return std::type_identity<void>{};
+        }
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+template <class F, class Element, bool spread>
+consteval auto portable_item_result() {
+    using Function = std::decay_t<F>;
+    if constexpr (portable_callable<Function>) {
+        using Item = StoredItem<Function, Element, spread>;
+        if constexpr (!std::is_void_v<Item>) {
+            return std::type_identity<typename ItemCall<Function, Item, spread>::Result>{};
+        } else {
+            return std::type_identity<void>{};
+        }
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+/// Gives calls to a supervisor.
+class ProcessBackend {
+  public:
+    using Call = std::shared_ptr<PendingBatch>;
+
+    /// What F returns for an element of a range, or for arguments; void also where it cannot be
+    /// called with them, which `submit` then explains.
+    template <class F, class Element, bool spread>
+    using ItemResult = typename decltype(portable_item_result<F, Element, spread>())::type;
+    template <class F, class... Args>
+    using CallResult = typename decltype(portable_call_result<F, Args...>())::type;
+
+    template <class F, bool spread>
+    using ListedItem = detail::ListedItem<F, spread>;
+
+    void open(const SupervisorOptions& options, StartWorker start,
+              std::shared_ptr<Target> initializer) {
+        supervisor_ = std::make_shared<Supervisor>(options, start, std::move(initializer));
+    }
+
+    /// Ends the compilation with the reason why F cannot be called with an element, when it cannot.
+    /// @returns whether it can
+    template <class F, class Element, bool spread>
+    static consteval bool require_callable() {
+        // After a requirement that fails nothing else is compiled, lest its errors hide it.
+        if constexpr (!portable_callable<F>) {
+            require_portable_callable<F>();
+            return false;
+        } else if constexpr (std::is_void_v<StoredItem<F, Element, spread>>) {
+            return false;
+        } else {
+            using Item = StoredItem<F, Element, spread>;
+            using Result = typename ItemCall<F, Item, spread>::Result;
+            if constexpr (!picklable<Item> && spread) {
+                RequirePicklable<Item>::each();
+            } else if constexpr (!picklable<Item>) {
+                require_picklable<Item>();
+            } else if constexpr (!std::is_void_v<Result> && !picklable<Result>) {
+                require_picklable<Result>();
+            } else {
+                return true;
+            }
+            return false;
+        }
+    }
+    template <class F, class... Args>
+    static consteval bool require_call() {
+        if constexpr (!portable_callable<F>) {
+            require_portable_callable<F>();
+            return false;
+        } else if constexpr (!arguments_fit<F, Args...>) {
+            require_arguments_fit<F, Args...>();
+            return false;
+        } else {
+            return require_callable<F, const stored_arguments_t<F, Args...>&, true>();
+        }
+    }
+
+    /// Returns the single call of apply as a range of one item.
+    template <class F, class... Args>
+    static auto store_call(Args&&... args) {
+        return std::array{store_arguments<F>(std::forward<Args>(args)...)};
+    }
+
+    /// Hands over a call of `f` for each of the `count` > 0 items of a range.
+    /// @pre require_callable
+    template <bool spread, bool waits, class F, class Range>
+    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
+        using Item = StoredItem<F, std::ranges::range_reference_t<Range>, spread>;
+        return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size));
+    }
+
+    /// Returns where a stream of calls of `f` for each element of a view comes from.
+    template <bool spread, class R, class F, class View>
+    std::unique_ptr<StreamSource<R>> make_source(F f, View view, std::size_t chunk_size) const {
+        return std::make_unique<ProcessSource<F, View, R, spread>>(supervisor_, std::move(f),
+                                                                   std::move(view), chunk_size);
+    }
+    void add_stream(const std::shared_ptr<StreamFeed>& feed) const {
+        supervisor_->add_stream(feed);
+    }
+
+    void check_running() const { supervisor_->check_running(); }
+    [[nodiscard]] std::uint32_t worker_count() const noexcept {
+        return supervisor_->worker_count();
+    }
+    void forget(const Call& call) const { supervisor_->forget(call); }
+    [[nodiscard]] Courier& courier() const noexcept { return supervisor_->courier(); }
+    void close() const { supervisor_->close(); }
+    void terminate() const {
+        supervisor_->terminate();
+        supervisor_->join();
+    }
+    void join() const { supervisor_->join(); }
+    [[nodiscard]] const std::shared_ptr<Supervisor>& supervisor() const noexcept {
+        return supervisor_;
+    }
+
+    /// Return the results of a call that is over. @throws the first failed item's error
+    template <class R>
+    static ResultList<R> read_all(PendingCall& call) {
+        Batch& batch = *static_cast<PendingBatch&>(call);
+        if constexpr (std::is_void_v<R>) {
+            throw_first_error(batch);
+        } else {
+            return read_results<R>(batch);
+        }
+    }
+    template <class R>
+    static R read_one(PendingCall& call) {
+        return read_only_result<R>(*static_cast<PendingBatch&>(call));
+    }
+
+  private:
+    std::shared_ptr<Supervisor> supervisor_;
+};
+
+}  // namespace multiprocessing::detail

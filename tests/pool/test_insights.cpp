@@ -1,0 +1,179 @@
+// What a pool shows of itself: progress, statistics, traces.
+// SPDX-License-Identifier: MIT
+#include "tests/pool/support.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <list>
+#include <sstream>
+
+namespace {
+
+int sleep_for_milliseconds(int milliseconds) {
+    ::usleep(static_cast<unsigned>(milliseconds) * 1'000);
+    return milliseconds;
+}
+
+/// A file whose text can be read.
+class TextFile {
+  public:
+    TextFile() : file_(::open_memstream(&text_, &size_)) {}
+    TextFile(const TextFile&) = delete;
+    TextFile& operator=(const TextFile&) = delete;
+    ~TextFile() {
+        std::fclose(file_);
+        std::free(text_);
+    }
+    [[nodiscard]] std::FILE* get() const { return file_; }
+    [[nodiscard]] std::string text() const {
+        std::fflush(file_);
+        return {text_, size_};
+    }
+
+  private:
+    char* text_ = nullptr;
+    std::size_t size_ = 0;
+    std::FILE* file_;
+};
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// Opens a terminal of which this process has both ends. @returns the two descriptors
+std::pair<int, int> open_terminal() {
+    const int owner = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    ::grantpt(owner);
+    ::unlockpt(owner);
+    char name[64];
+    ::ptsname_r(owner, name, sizeof name);
+    return {owner, ::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)};
+}
+
+}  // namespace
+
+TEST_CASE("progress shows plain lines where there is no terminal", "[pool][progress]") {
+    const Tidy tidy;
+    mp::Pool pool(2);
+    const TextFile file;
+    int sum = 0;
+    for (const int x : mp::progress(pool.imap_unordered(square, numbers(10)),
+                                    {.total = 10, .desc = "squares", .file = file.get()})) {
+        sum += x;
+    }
+    REQUIRE(sum == 285);
+    REQUIRE(contains(file.text(), "squares: 100% 10/10 [00:00<00:00, "));
+    REQUIRE(!contains(file.text(), "\r"));
+    REQUIRE(file.text().back() == '\n');
+}
+
+TEST_CASE("progress takes the total of a range that knows its size", "[pool][progress]") {
+    const TextFile file;
+    const std::list<int> items{1, 2, 3, 4};
+    for (const int x : mp::progress(items, {.file = file.get()})) {
+        if (x == 2) break;
+    }
+    REQUIRE(contains(file.text(), " 25% 1/4 ["));
+    const TextFile quiet;
+    for (const int x : mp::progress(items, {.disable = true, .file = quiet.get()})) (void)x;
+    REQUIRE(quiet.text().empty());
+    const TextFile endless;
+    for (const int x : mp::progress(std::views::iota(1), {.desc = "n", .file = endless.get()})) {
+        if (x == 3) break;
+    }
+    REQUIRE(contains(endless.text(), "n: 2 [00:00, "));
+}
+
+TEST_CASE("progress draws a bar on a terminal", "[pool][progress]") {
+    const Tidy tidy;
+    const auto [owner, end] = open_terminal();
+    std::FILE* const file = ::fdopen(end, "w");
+    int count = 0;
+    for (const int x : mp::progress(numbers(30), {.desc = "bar", .file = file})) {
+        ::usleep(5'000);
+        count += x;
+    }
+    std::fclose(file);
+    std::string text;
+    const auto read_all = [&, from = owner] {
+        char part[4096];
+        const ssize_t size = ::read(from, part, sizeof part);
+        if (size > 0) text.append(part, static_cast<std::size_t>(size));
+        return size < 0 && errno == EIO;  // all is read, and the other end is closed
+    };
+    REQUIRE(support::eventually(read_all));
+    ::close(owner);
+    CAPTURE(text);
+    REQUIRE(contains(text, "\rbar: 100% |####################| 30/30 [00:00<00:00, "));
+    REQUIRE(contains(text, " |##"));
+    REQUIRE(count == 435);
+}
+
+TEMPLATE_TEST_CASE("A pool may show the progress of map", "[pool][progress]", START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool({.processes = 2, .progress = true});
+    REQUIRE(pool.map(square, numbers(100)).back() == 99 * 99);
+    REQUIRE(pool.map(sleep_for_milliseconds, std::vector(4, 60), 1).size() == 4);
+    REQUIRE_THROWS_AS(pool.map(fail_at_odd, numbers(9)), std::out_of_range);
+}
+
+TEMPLATE_TEST_CASE("stats tells what each worker has done, and the slowest tasks", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(2);
+    pool.map(square, numbers(1000), 10);
+    std::vector milliseconds(20, 1);
+    milliseconds[7] = 60;
+    milliseconds[11] = 40;
+    pool.map(sleep_for_milliseconds, milliseconds, 1);
+    pool.apply(square, 1);
+    // A worker writes its log after it has handed over the result.
+    REQUIRE(support::eventually([&] {
+        std::uint64_t tasks = 0;
+        for (const mp::WorkerStats& worker : pool.stats().workers) tasks += worker.tasks;
+        return tasks == 1021;
+    }));
+    const mp::PoolStats stats = pool.stats();
+    REQUIRE(stats.workers.size() == 2);
+    double busy = 0;
+    for (const mp::WorkerStats& worker : stats.workers) {
+        REQUIRE(worker.pid > 0);
+        REQUIRE(worker.starts == 1);
+        REQUIRE(worker.startup > 0);
+        busy += worker.busy;
+    }
+    REQUIRE(busy >= 0.118);
+    REQUIRE(stats.slowest.size() == 5);
+    const mp::TaskTime& slowest = stats.slowest[0];
+    REQUIRE((slowest.call == 2 && slowest.first == 7 && slowest.items == 1));
+    REQUIRE(slowest.seconds >= 0.06);
+    REQUIRE(stats.slowest[1].first == 11);
+}
+
+TEMPLATE_TEST_CASE("trace writes the tasks as Chrome's trace events", "[pool]", START_METHODS) {
+    const Tidy tidy;
+    const std::string path = "/tmp/multiprocessing_trace_" + std::to_string(::getpid());
+    mp::BasicPool<TestType> pool({.processes = 1, .traced = 8});
+    pool.map(square, numbers(100), 5);
+    pool.apply(square, 3);
+    REQUIRE(support::eventually([&] { return pool.stats().workers[0].tasks == 101; }));
+    pool.trace(path);
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    ::unlink(path.c_str());
+    const std::string json = text.str();
+    REQUIRE(json.starts_with("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{\"ph\":\"M\""));
+    REQUIRE(json.ends_with("\n]}\n"));
+    REQUIRE(contains(json, "\"name\":\"call 2 [0]\""));
+    REQUIRE(contains(json, "\"args\":{\"first\":95,\"items\":5,"));
+    std::size_t events = 0;
+    for (std::size_t at = 0; (at = json.find("\"ph\":\"X\"", at)) != std::string::npos; ++at) {
+        ++events;
+    }
+    REQUIRE((events >= 7 && events <= 8));
+    REQUIRE_THROWS_AS(pool.trace("/no such folder/file"), std::system_error);
+    mp::BasicPool<TestType> untraced({.processes = 1, .traced = 0});
+    untraced.apply(square, 2);
+    untraced.trace(path);
+    ::unlink(path.c_str());
+}
