@@ -20,6 +20,7 @@
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/queues.hpp"
 #include "multiprocessing/reduction.hpp"
+#include "multiprocessing/shared_memory.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/spawn.hpp"

@@ -48,16 +48,18 @@ inline void flush_standard_streams() {
     std::clog.flush();
 }
 
-/// Things to end before the children: pools. Kept by exit priority, the highest first.
+/// Things to end before the children: pools, named memory. Kept by exit priority, the highest
+/// first.
 class ExitHooks {
   public:
     using Hook = std::function<void()>;
 
     /// @returns a number for remove
     static std::size_t add(int priority, Hook hook) {
+        const std::size_t number = last_number_.fetch_add(1) + 1;
         const std::lock_guard guard(list().mutex);
-        list().hooks.push_back({priority, ++list().last, ::getpid(), std::move(hook)});
-        return list().last;
+        list().hooks.push_back({priority, number, std::move(hook)});
+        return number;
     }
 
     static void remove(std::size_t number) {
@@ -65,14 +67,13 @@ class ExitHooks {
         std::erase_if(list().hooks, [&](const Entry& entry) { return entry.number == number; });
     }
 
-    /// Runs the hooks of this process, each once; those that its parent had are not its own.
+    /// Runs the hooks of this process, each once.
     static void run() {
         for (;;) {
             Entry next{};
             {
                 const std::lock_guard guard(list().mutex);
                 auto& hooks = list().hooks;
-                std::erase_if(hooks, [](const Entry& entry) { return entry.pid != ::getpid(); });
                 const auto highest = std::max_element(
                     hooks.begin(), hooks.end(), [](const Entry& a, const Entry& b) {
                         return std::pair(a.priority, a.number) < std::pair(b.priority, b.number);
@@ -85,28 +86,30 @@ class ExitHooks {
         }
     }
 
-    /// In a child: starts over, since another thread of the parent may have held the lock.
-    static void forget_inherited() { instance_.store(new List); }
-
   private:
     struct Entry {
         int priority;
         std::size_t number;
-        pid_t pid;
         Hook hook;
     };
     struct List {
         std::mutex mutex;
         std::vector<Entry> hooks;
-        std::size_t last = 0;
+        pid_t pid = ::getpid();
+        List* inherited = nullptr;  // the parent's, so that no leak checker thinks it lost
     };
     // Never destroyed: used while static objects are. No lock guards its making, see install_heap.
     static inline constinit std::atomic<List*> instance_{nullptr};
+    // One count for all lists: a child may remove what only its parent has.
+    static inline constinit std::atomic<std::size_t> last_number_{0};
 
     static List& list() {
         List* known = instance_.load(std::memory_order_acquire);
-        if (known != nullptr) return *known;
+        // A child starts over, also that of a fork of the program's own: the hooks are its
+        // parent's, and a thread that was not copied may hold the lock.
+        if (known != nullptr && known->pid == ::getpid()) return *known;
         auto fresh = std::make_unique<List>();
+        fresh->inherited = known;
         if (!instance_.compare_exchange_strong(known, fresh.get())) return *known;
         return *fresh.release();
     }
@@ -118,8 +121,8 @@ constexpr std::chrono::seconds daemon_grace{2};
 /// Ends this process's part of the family in order: its pools, its daemons, then waits for the
 /// other children. @par Source CPython Lib/multiprocessing/util.py, _exit_function
 inline void end_children() {
-    if (process_state.load() == nullptr || state().children().empty()) return;
     ExitHooks::run();
+    if (process_state.load() == nullptr || state().children().empty()) return;
     const auto children = state().children();
     for (const auto& child : children) {
         if (child->daemon()) child->signal(SIGTERM);
@@ -206,7 +209,6 @@ template <class Body>
     int status = 1;
     const std::string name = identity.name;
     try {
-        ExitHooks::forget_inherited();
         become(std::move(identity));
         if (state().identity().dies_with_parent) {
             die_with_parent(std::move(lifeline));

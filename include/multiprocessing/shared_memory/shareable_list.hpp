@@ -1,0 +1,297 @@
+// multiprocessing/shared_memory/shareable_list.hpp
+//
+// ShareableList: a list of numbers, texts and the like in a named block, which C++ and Python
+// programs share. Mirrors CPython Lib/multiprocessing/shared_memory.py, ShareableList. Floor 4.
+// Start at ShareableList; its bytes are in list_layout.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <compare>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <iterator>
+#include <ranges>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "multiprocessing/detail/index.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/shared_memory/block.hpp"
+#include "multiprocessing/shared_memory/item.hpp"
+#include "multiprocessing/shared_memory/list_layout.hpp"
+
+namespace multiprocessing::shared_memory {
+
+class ShareableList;
+
+/// What `list[i]` is: an item, read when it is looked at, written when it is assigned to. It must
+/// not outlive the list object that gave it.
+///
+///     double d = list[1];   list[0] = "text";   if (list[2] == std::nullopt) …
+class ShareableElement {
+  public:
+    ShareableElement(const ShareableElement&) = default;
+
+    /// @throws ValueError when the item is too long for its place; then nothing is changed
+    const ShareableElement& operator=(const ShareableItem& item) const;
+    const ShareableElement& operator=(const ShareableElement& other) const {
+        return *this = other.item();
+    }
+
+    /// Returns the item. @throws ValueError when the list is damaged, or closed
+    [[nodiscard]] ShareableItem item() const;
+    operator ShareableItem() const { return item(); }
+
+    /// Returns the item as a T. @throws TypeError when it is of another type, and as item
+    template <class T>
+    [[nodiscard]] T get() const {
+        return detail::item_as<T>(item());
+    }
+    template <detail::item_value T>
+    operator T() const {
+        return get<T>();
+    }
+
+    // A template: a conversion to ShareableItem would compete with those to numbers.
+    template <std::convertible_to<ShareableItem> T>
+    friend bool operator==(const ShareableElement& element, const T& value) {
+        return element.item() == ShareableItem(value);
+    }
+
+  private:
+    friend class ShareableList;
+    ShareableElement(const ShareableList& list, std::size_t place) noexcept
+        : list_(&list), place_(place) {}
+
+    const ShareableList* list_;
+    std::size_t place_;
+};
+
+/// Where a list lies; designated initialisers name the field.
+struct ShareableListOptions {
+    std::string name = {};  ///< of the block, without a slash; empty: a new one
+};
+
+/// A list in a block of shared memory, of fixed length: its items can be replaced, also by ones of
+/// another type, where they fit the place that the first one had.
+///
+///     ShareableList list({1, 2.5, "text", true, std::nullopt, bytes});
+///     list[0] = 7;   double d = list.get<double>(1);   list[-1] = std::nullopt;
+///     ShareableList same(ShareableListOptions{name});       // in another program, or in Python
+///     list.shm().unlink();                                  // once, as for SharedMemory
+///
+/// Text is to be UTF-8, or Python cannot read it. Text and bytes lose zeros at their end, as in
+/// Python; the place of one has 1 to 8 bytes more than it takes.
+///
+/// Differs: CPython gives text as many bytes as it has characters, and cuts the rest off. A block
+/// that holds no such list is a ValueError here, and never an access outside of it.
+/// @par Processes As those of SharedMemory; the list travels as its block does. There is no lock: a
+/// reader that no Lock keeps from a writer may find None while an item is replaced. A process that
+/// is killed meanwhile leaves a list that can be read: the item is the old one, the new one, or
+/// None
+/// @par Source CPython Lib/multiprocessing/shared_memory.py, ShareableList
+class ShareableList {
+  public:
+    using value_type = ShareableItem;
+    using reference = ShareableElement;
+    class iterator;
+    using const_iterator = iterator;
+
+    /// Makes a list of `items`, under a name of `options` or a new one.
+    /// @throws ValueError when an item is too long for a list (9,999,991 bytes), or the name is bad
+    /// @throws std::system_error EEXIST, ENOSPC, and as SharedMemory
+    explicit ShareableList(std::initializer_list<ShareableItem> items)
+        : ShareableList(ShareableListOptions{}, items) {}
+    ShareableList(ShareableListOptions options, std::initializer_list<ShareableItem> items)
+        : ShareableList(std::move(options), Items{items}) {}
+
+    /// Makes a list of the items of a range: another list, a vector of numbers, of strings, …
+    template <detail::range_of_items Range>
+        requires(!std::same_as<std::remove_cvref_t<Range>, ShareableList>)
+    explicit ShareableList(Range&& items)
+        : ShareableList(ShareableListOptions{}, std::forward<Range>(items)) {}
+    template <detail::range_of_items Range>
+    ShareableList(ShareableListOptions options, Range&& items)
+        : ShareableList(std::move(options), Items{collected(items)}) {}
+
+    /// Attaches to a list that is there. Write the type of the options, as Clang 16 needs it here.
+    /// @throws std::system_error ENOENT, and as SharedMemory
+    /// @throws ValueError without a name, and when the block does not hold a list
+    explicit ShareableList(ShareableListOptions options)
+        : shm_({.name = std::move(options.name)}), layout_(shm_.buf()) {}
+
+    /// What was moved from is closed.
+    ShareableList(ShareableList&&) noexcept = default;
+    ShareableList& operator=(ShareableList&&) noexcept = default;
+    /// Closes; the block stays.
+    ~ShareableList() = default;
+
+    [[nodiscard]] std::size_t size() const noexcept { return layout_.count(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+
+    /// Returns the place at `index`; a negative one counts from the end.
+    /// @throws IndexError when there is none
+    reference operator[](std::ptrdiff_t index) const { return {*this, place(index)}; }
+
+    /// Returns the item at `index`. @throws IndexError
+    /// @throws ValueError when the list is damaged, or its block is closed
+    [[nodiscard]] ShareableItem item(std::ptrdiff_t index) const {
+        const std::size_t at = place(index);
+        return layout_.read(shm_.buf(), at);
+    }
+    /// Returns the item at `index` as a T. An integer or floating-point item can be read as any
+    /// type of its kind.
+    /// @throws TypeError when it is of another type; ValueError when the integer does not fit T,
+    ///         and as item
+    template <class T>
+    [[nodiscard]] T get(std::ptrdiff_t index) const {
+        return detail::item_as<T>(item(index));
+    }
+
+    [[nodiscard]] iterator begin() const noexcept;
+    [[nodiscard]] iterator end() const noexcept;
+
+    /// Returns the formats of all items, or of one, as Python's struct module writes them: "q8sd".
+    [[nodiscard]] std::string format() const {
+        std::string all;
+        for (std::size_t i = 0; i < size(); ++i) all += layout_.format(shm_.buf(), i).text();
+        return all;
+    }
+    [[nodiscard]] std::string format(std::ptrdiff_t index) const {
+        const std::size_t at = place(index);
+        return layout_.format(shm_.buf(), at).text();
+    }
+
+    /// Returns how many items are equal to `item`, as Python compares: 1, 1.0 and true are.
+    [[nodiscard]] std::size_t count(const ShareableItem& item) const;
+    /// Returns the index of the first item that is equal to `item`. @throws ValueError
+    [[nodiscard]] std::size_t index(const ShareableItem& item) const;
+
+    /// Returns the block that the list lies in: to close it, unlink it, or ask for its name.
+    [[nodiscard]] SharedMemory& shm() noexcept { return shm_; }
+    [[nodiscard]] const SharedMemory& shm() const noexcept { return shm_; }
+
+    /// Returns a second object for the same list, as SharedMemory::duplicate.
+    [[nodiscard]] ShareableList duplicate() const {
+        ShareableList other;
+        other.shm_ = shm_.duplicate();
+        other.layout_ = layout_;
+        return other;
+    }
+
+  private:
+    friend class cereal::access;
+    friend class ShareableElement;
+
+    ShareableList() noexcept = default;
+
+    struct Items {  // a type that no range of the user's is
+        std::span<const ShareableItem> all;
+    };
+    ShareableList(ShareableListOptions options, Items items)
+        : ShareableList(std::move(options), items, detail::ListLayout(items.all)) {}
+    ShareableList(ShareableListOptions options, Items items, detail::ListLayout layout)
+        : shm_({.name = std::move(options.name), .create = true, .size = layout.size()}),
+          layout_(std::move(layout)) {
+        layout_.write(shm_.buf(), items.all);
+    }
+
+    template <class Range>
+    static std::vector<ShareableItem> collected(Range& range) {
+        std::vector<ShareableItem> items;
+        for (auto&& item : range) items.emplace_back(std::forward<decltype(item)>(item));
+        return items;
+    }
+
+    [[nodiscard]] std::size_t place(std::ptrdiff_t index) const {
+        return detail::checked_index(index, size());
+    }
+    void replace(std::size_t place, const ShareableItem& item) const {
+        const std::span<std::byte> block = shm_.buf();
+        layout_.replace(block, place, detail::EncodedItem(item, layout_.place(place)));
+    }
+
+    template <class Archive>
+    void save(Archive& archive) const {
+        archive(shm_);
+    }
+    template <class Archive>
+    void load(Archive& archive) {
+        archive(shm_);
+        layout_ = detail::ListLayout(shm_.buf());
+    }
+
+    SharedMemory shm_;
+    detail::ListLayout layout_;
+};
+
+/// Walks the items of a list.
+class ShareableList::iterator {
+  public:
+    using value_type = ShareableItem;
+    using difference_type = std::ptrdiff_t;
+    using reference = ShareableItem;
+    using pointer = void;
+    using iterator_concept = std::random_access_iterator_tag;
+    using iterator_category = std::input_iterator_tag;  // it gives values, not references
+
+    iterator() = default;
+    iterator(const ShareableList& list, difference_type index) noexcept
+        : list_(&list), index_(index) {}
+
+    reference operator*() const { return list_->item(index_); }
+    reference operator[](difference_type n) const { return list_->item(index_ + n); }
+    iterator& operator++() noexcept { return *this += 1; }
+    iterator& operator--() noexcept { return *this += -1; }
+    iterator operator++(int) noexcept { return std::exchange(*this, *this + 1); }
+    iterator operator--(int) noexcept { return std::exchange(*this, *this - 1); }
+    iterator& operator+=(difference_type n) noexcept {
+        index_ += n;
+        return *this;
+    }
+    iterator& operator-=(difference_type n) noexcept { return *this += -n; }
+    friend iterator operator+(iterator at, difference_type n) noexcept { return at += n; }
+    friend iterator operator+(difference_type n, iterator at) noexcept { return at += n; }
+    friend iterator operator-(iterator at, difference_type n) noexcept { return at -= n; }
+    friend difference_type operator-(iterator a, iterator b) noexcept {
+        return a.index_ - b.index_;
+    }
+    friend bool operator==(iterator a, iterator b) noexcept { return a.index_ == b.index_; }
+    friend std::strong_ordering operator<=>(iterator a, iterator b) noexcept {
+        return a.index_ <=> b.index_;
+    }
+
+  private:
+    const ShareableList* list_ = nullptr;
+    difference_type index_ = 0;
+};
+
+inline ShareableList::iterator ShareableList::begin() const noexcept { return {*this, 0}; }
+inline ShareableList::iterator ShareableList::end() const noexcept {
+    return {*this, static_cast<std::ptrdiff_t>(size())};
+}
+
+inline std::size_t ShareableList::count(const ShareableItem& item) const {
+    std::size_t count = 0;
+    for (const ShareableItem& own : *this) count += own == item;
+    return count;
+}
+inline std::size_t ShareableList::index(const ShareableItem& item) const {
+    for (std::size_t i = 0; i < size(); ++i) {
+        if (layout_.read(shm_.buf(), i) == item) return i;
+    }
+    throw ValueError("the item is not in this container");
+}
+
+inline const ShareableElement& ShareableElement::operator=(const ShareableItem& item) const {
+    list_->replace(place_, item);
+    return *this;
+}
+inline ShareableItem ShareableElement::item() const {
+    return list_->item(static_cast<std::ptrdiff_t>(place_));
+}
+
+}  // namespace multiprocessing::shared_memory
