@@ -1,5 +1,6 @@
 // managers.hpp: DictProxy and NamespaceProxy under every start method.
 // SPDX-License-Identifier: MIT
+#include <multiprocessing/connection.hpp>
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/managers.hpp>
 
@@ -299,6 +300,28 @@ TEMPLATE_TEST_CASE("Structs, handles and namespaces travel through a dict", "[ma
     REQUIRE(names.get<double>("half") == 2.5);
     REQUIRE_FALSE(names.has("gone"));
     REQUIRE(names.names() == Strings{"half", "who"});
+}
+
+void send_from_dict(mp::DictProxy<std::string, mp::Connection> dict) {
+    for (int i = 0; i < 2; ++i) dict["end"]->send(i);
+}
+
+TEMPLATE_TEST_CASE("A connection in a dict can be read again and again", "[managers][dict]",
+                   START_METHODS) {
+    const Watchdog watchdog(60);
+    const mp::Manager manager;
+    auto [reader, writer] = mp::Pipe(false);
+    {
+        const auto dict = manager.dict<std::string, mp::Connection>();
+        dict["end"] = writer;
+        writer.close();
+        Child<TestType> child(send_from_dict, dict);
+        REQUIRE(reader.recv<int>() == 0);
+        REQUIRE(reader.recv<int>() == 1);
+        REQUIRE(child.join() == 0);
+        REQUIRE_FALSE(reader.poll(0.05));
+    }
+    REQUIRE_THROWS_AS(reader.recv<int>(), mp::EOFError);  // it went with the dict
 }
 
 TEST_CASE("A Namespace says what is not there, or of another type", "[managers][namespace]") {

@@ -1,5 +1,6 @@
 // Processes that are killed while they change a manager's dict or list: every operation is there
 // wholly or not at all, and the others go on. SPDX-License-Identifier: MIT
+// CTEST: LABELS storm
 #include <multiprocessing/managers.hpp>
 
 #include <algorithm>

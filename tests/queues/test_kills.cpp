@@ -1,5 +1,6 @@
 // Processes that are killed while they put and take: at each instant that matters, one by one, and
 // at random moments in a storm. SPDX-License-Identifier: MIT
+// CTEST: LABELS storm
 #include <multiprocessing/queues.hpp>
 
 #include <algorithm>

@@ -212,6 +212,13 @@ TEST_CASE("Queue carries items of every kind", "[queues]") {
     pointers.put(nullptr);
     REQUIRE(*pointers.get() == 5);
     REQUIRE(pointers.get() == nullptr);
+    auto given = std::make_unique<int>(6);
+    auto kept = std::make_unique<int>(7);
+    pointers.put(std::move(given));
+    pointers.put(kept);
+    REQUIRE(given == nullptr);
+    REQUIRE(*kept == 7);
+    REQUIRE(*pointers.get() == 6);
     const mp::Queue<std::pair<int, std::string>> pairs;
     pairs.put({1, "one"});
     REQUIRE(pairs.get().second == "one");

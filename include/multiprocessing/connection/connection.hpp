@@ -226,9 +226,10 @@ class Connection {
     static Connection from_archive(detail::InputArchive& archive) {
         const unsigned flags = archive.read<std::uint8_t>();
         if (flags > 15 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
-        detail::Descriptor fd = (flags & 8) != 0
-                                    ? detail::Descriptor(archive.read_descriptor())
-                                    : detail::take_parked_descriptor(archive.read_handle());
+        detail::Descriptor fd =
+            (flags & 8) != 0
+                ? detail::Descriptor(archive.read_descriptor())
+                : detail::take_parked_descriptor(archive.read_handle(), archive.keeps_message());
         return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0}};
     }
 

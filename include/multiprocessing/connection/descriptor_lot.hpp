@@ -85,11 +85,24 @@ class DescriptorLot {
     Descriptor take(ParkedDescriptor& ticket) {
         repair_if_damaged();
         const InHand hand(state_, ticket.number);
+        return find(ticket, false);
+    }
+
+    /// Returns a copy of the ticket's descriptor, which stays. @returns none when it is not there
+    /// @throws std::system_error EMFILE
+    Descriptor copy(ParkedDescriptor& ticket) {
+        repair_if_damaged();
+        return find(ticket, true);
+    }
+
+  protected:  // the steps, for tests of what a kill between them leaves
+    Descriptor find(ParkedDescriptor& ticket, bool keep) {
         std::uint64_t first_behind = 0;
         for (;;) {
             Front front = look();
             if (front.number == 0 || front.number == first_behind) return {};
             if (front.number == ticket.number) {
+                if (keep) return std::move(front.fd);
                 drop_front();
                 ticket.parked.store(0, std::memory_order_relaxed);
                 return std::move(front.fd);
@@ -99,7 +112,6 @@ class DescriptorLot {
         }
     }
 
-  protected:  // the steps, for tests of what a kill between them leaves
     struct Front {
         std::uint64_t number = 0;  // 0: the lot is empty
         Descriptor fd;             // none in a mark
@@ -240,12 +252,14 @@ inline Handle<ParkedDescriptor> park_descriptor(int fd) {
 }
 
 /// Takes the descriptor out that was parked for a ticket.
+/// @param keep whether to take a copy, because the message with the ticket will be read again
 /// @throws ProcessError when it was taken before, or `ticket` is something else
-inline Descriptor take_parked_descriptor(const AnyHandle& ticket) {
+inline Descriptor take_parked_descriptor(const AnyHandle& ticket, bool keep = false) {
     if (!ticket || ticket.object()->kind() != ObjectKind::descriptor) {
         throw ProcessError("a received message is damaged: it has no descriptor where it says so");
     }
-    Descriptor fd = DescriptorLot().take(static_cast<ParkedDescriptor&>(*ticket.object()));
+    auto& parked = static_cast<ParkedDescriptor&>(*ticket.object());
+    Descriptor fd = keep ? DescriptorLot().copy(parked) : DescriptorLot().take(parked);
     if (!fd) {
         throw ProcessError("the connection in this message was received already: it can be "
                            "received once, also when the task that it is for is tried again");

@@ -130,6 +130,7 @@ class NamespaceProxy {
     template <class T>
     static T decode(const std::string& name, std::uint64_t word) {
         detail::PayloadReader reader(detail::heap().at<detail::Blob>(word)->payload());
+        reader.archive().keep_message();
         const auto fingerprint = reader.archive().template read<std::uint64_t>();
         const auto type = reader.archive().template read<std::string>();
         if (fingerprint != detail::type_fingerprint<T>()) {

@@ -96,7 +96,9 @@ T decode(std::uint64_t word) {
         InputArchive archive({reinterpret_cast<const std::byte*>(&word), sizeof(T)});
         return archive.read<T>();
     } else {
-        return PayloadReader(heap().at<Blob>(word)->payload()).archive().template read<T>();
+        PayloadReader reader(heap().at<Blob>(word)->payload());
+        reader.archive().keep_message();
+        return reader.archive().template read<T>();
     }
 }
 

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "multiprocessing/errors.hpp"
@@ -77,8 +78,17 @@ class Queue {
             detail::require_picklable<T>();
         }
     }
+    /// The same; what std::move gives away is gone here once it is in the queue: a Connection, say,
+    /// is then open in the queue alone.
+    void put(T&& item, bool block = true, Timeout timeout = std::nullopt) const {
+        put(std::as_const(item), block, timeout);
+        if constexpr (!std::is_trivially_destructible_v<T> && std::is_move_constructible_v<T>) {
+            [[maybe_unused]] const T consumed(std::move(item));
+        }
+    }
     /// Puts an item in if there is room now. @throws Full, and as put
     void put_nowait(const T& item) const { put(item, false); }
+    void put_nowait(T&& item) const { put(std::move(item), false); }
 
     /// Takes the oldest item out.
     ///

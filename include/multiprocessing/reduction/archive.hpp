@@ -371,6 +371,10 @@ class InputArchive : public cereal::detail::InputArchiveBase,
     }
 
     void carry_descriptors(DescriptorTransport* transport) noexcept { descriptors_ = transport; }
+    /// Says that the message stays where it is and will be read again, so that what it holds once
+    /// (a parked descriptor) must not be taken out of it.
+    void keep_message() noexcept { keeps_message_ = true; }
+    [[nodiscard]] bool keeps_message() const noexcept { return keeps_message_; }
     /// Reads an open file descriptor, which the caller owns.
     int read_descriptor() {
         std::uint64_t number = 0;
@@ -464,6 +468,7 @@ class InputArchive : public cereal::detail::InputArchiveBase,
     std::span<const std::uint64_t> handles_;
     NestingGuard nesting_;
     DescriptorTransport* descriptors_ = nullptr;
+    bool keeps_message_ = false;
     // T makes it dependent, so that nothing of it is compiled where it is not used.
     template <class T>
     auto& get_tracking() {
