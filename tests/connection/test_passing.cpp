@@ -62,6 +62,7 @@ void connect_through(mp::Connection control) {
     auto end = control.recv<mp::Connection>();
     end.send("connected");
 }
+void hold(mp::Connection) { support::sleep_on(); }
 void send_text(mp::Connection end, std::string text) { end.send(text); }
 void send_job(const Job& job) { const_cast<mp::Connection&>(job.reply).send(job.name); }
 mp::Connection make_end(std::string text) {
@@ -360,7 +361,7 @@ TEST_CASE("Connection: an argument that no child takes is closed with the proces
     { const mp::SpawnProcess never_started(send_text, std::move(b), "x"); }
     REQUIRE_THROWS_AS(a.recv<int>(), mp::EOFError);
     auto [c, d] = mp::Pipe();
-    mp::SpawnProcess killed(send_text, std::move(d), "x");
+    mp::SpawnProcess killed(hold, std::move(d));
     killed.start();
     killed.kill();  // most likely before it has read its message
     killed.join();
