@@ -134,8 +134,8 @@ inline int pass_gate(std::uint64_t gate, int x) {
 }
 class Gate {
   public:
-    [[nodiscard]] auto task() const { return mp::partial(pass_gate, words_.offset()); }
-    [[nodiscard]] std::uint64_t offset() const { return words_.offset(); }
+    [[nodiscard]] auto task() const { return mp::partial(pass_gate, offset()); }
+    [[nodiscard]] std::uint64_t offset() const { return mp::detail::heap().offset_of(words_); }
     [[nodiscard]] int arrived() const { return words_->arrived; }
     void open() {
         words_->open = 1;
@@ -146,7 +146,8 @@ class Gate {
     }
 
   private:
-    InHeap<GateWords> words_;
+    // Never freed: a task may come to it when the case is at its end.
+    GateWords* words_ = new (mp::detail::allocate_zeroed(sizeof(GateWords))) GateWords{};
 };
 
 inline std::vector<int> numbers(int n) {

@@ -4,7 +4,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -20,7 +19,9 @@ template <class Call>
 class PendingList {
   public:
     void add(std::shared_ptr<Call> call) {
-        if (calls_.size() >= prune_at_) prune();
+        // Two for one, so that those that are over and that nobody has asked for do not pile up.
+        drop_if_over();
+        drop_if_over();
         calls_.push_back(std::move(call));
     }
 
@@ -50,14 +51,20 @@ class PendingList {
     [[nodiscard]] auto end() const noexcept { return calls_.end(); }
 
   private:
-    /// Drops those that are over and that nobody has asked for.
-    [[gnu::cold, gnu::noinline]] void prune() {
-        std::erase_if(calls_, [](const auto& call) { return call->is_over(); });
-        prune_at_ = std::max<std::size_t>(16, 2 * calls_.size());
+    /// Looks at one call, each time at another.
+    void drop_if_over() noexcept {
+        if (next_ >= calls_.size()) next_ = 0;
+        if (calls_.empty()) return;
+        if (calls_[next_]->is_over()) {
+            calls_[next_].swap(calls_.back());
+            calls_.pop_back();
+        } else {
+            ++next_;
+        }
     }
 
     std::vector<std::shared_ptr<Call>> calls_;
-    std::size_t prune_at_ = 16;
+    std::size_t next_ = 0;
 };
 
 }  // namespace multiprocessing::detail
