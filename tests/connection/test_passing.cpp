@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <variant>
 
 #include "tests/connection/support.hpp"
@@ -305,6 +306,27 @@ TEMPLATE_TEST_CASE("Connection: processes that know only each other's parent are
     REQUIRE(a.recv<std::string>() == "connected");
     REQUIRE_THROWS_AS(a.recv<int>(), mp::EOFError);
     REQUIRE(child.join() == 0);
+}
+
+namespace {
+int send_number(const mp::Connection& end, int number) {
+    end.duplicate().send(number);
+    return number;
+}
+}  // namespace
+
+TEMPLATE_TEST_CASE("Connection: one in a pool's function reaches every worker", "[connection]",
+                   START_METHODS) {
+    const Watchdog watchdog(60);
+    auto [reader, writer] = mp::Pipe(false);
+    {
+        mp::BasicPool<TestType> pool(2);
+        pool.map(mp::partial(send_number, std::move(writer)), std::views::iota(0, 20), 1);
+        int sum = 0;
+        for (int i = 0; i < 20; ++i) sum += reader.recv<int>();
+        REQUIRE(sum == 190);
+    }
+    REQUIRE_THROWS_AS(reader.recv<int>(), mp::EOFError);
 }
 
 TEMPLATE_TEST_CASE("Connection: connections go to a pool's tasks and come back as results",

@@ -212,6 +212,7 @@ void for_each_result(const Chunk& chunk, Take take) {
         for (std::uint32_t i = 0; i < head.count; ++i) {
             take(head.first + i, [bytes = take_sized(archive), &payload] {
                 InputArchive result(bytes, payload.handles());
+                result.keep_message();  // AsyncResult::get may be called again
                 return result.read<R>();
             });
         }
@@ -247,6 +248,7 @@ R read_only_result(Batch& batch) {
     } else {
         const PayloadView payload(heap().at(batch.chunks()[0].output.load()));
         InputArchive archive(payload.bytes(), payload.handles());
+        archive.keep_message();
         (void)archive.read<SegmentHead>();
         (void)archive.read_size();
         return archive.read<R>();

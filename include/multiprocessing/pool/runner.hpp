@@ -28,6 +28,7 @@ using RunnerFactory = std::unique_ptr<ChunkRunner> (*)(InputArchive&);
 inline std::unique_ptr<ChunkRunner> receive_runner(Batch& batch) {
     const PayloadView message(heap().at(batch.message));
     InputArchive archive(message.bytes(), message.handles());
+    archive.keep_message();  // every worker reads it
     return archive.read<RunnerFactory>()(archive);
 }
 
@@ -43,6 +44,7 @@ class ItemReader {
     }
     Item next() {
         InputArchive item(take_sized(archive_), message_.handles());
+        item.keep_message();  // another worker may have to try again
         return item.read<Item>();
     }
 
