@@ -40,7 +40,9 @@ class SpinBudget {
     }
 
   private:
-    static constexpr std::uint64_t least = 4'000;  // nanoseconds
+    // nanoseconds; longer than a thread takes to wake up on a core that is idle: when each side
+    // slept before the other was awake, both would go on sleeping for ever.
+    static constexpr std::uint64_t least = 12'000;
     static constexpr std::uint64_t most = 50'000;  // about what a wake-up costs
     static constexpr std::uint32_t trial = 64;     // so often a spin may take as long as the most
     static constexpr int looks_a_clock = 16;
