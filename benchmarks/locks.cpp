@@ -13,35 +13,18 @@
 #include <functional>
 #include <vector>
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 
 namespace {
 
-double nanoseconds_for(const std::function<void()>& work, long times) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    return time.count() / static_cast<double>(times);
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
-}
-
 /// Runs both alternately and prints a row.
 void compare(const char* work, double goal, int rounds, const std::function<double()>& ours,
              const std::function<double()>& theirs) {
-    std::vector<double> our_times;
-    std::vector<double> their_times;
-    for (int round = 0; round < rounds; ++round) {
-        their_times.push_back(theirs());
-        our_times.push_back(ours());
-    }
+    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
     std::printf("%-44s %8.1f ns   robust mutex %8.1f ns   %5.2f ×   (goal ≤ %.0f ns)\n", work,
-                median(our_times), median(their_times), median(our_times) / median(their_times),
-                goal);
+                times.ours, times.theirs, times.ratio(), goal);
 }
 
 /// A number behind a robust mutex, as its bytes are in shared memory.
@@ -73,22 +56,18 @@ void bench_uncontended(RobustCounter& robust) {
     const mp::Semaphore semaphore(1);
     const mp::Value<int> value(0);
     const auto theirs = [&] {
-        return nanoseconds_for(
-            [&] {
-                for (long i = 0; i < times; ++i) {
-                    ::pthread_mutex_lock(&robust.mutex);
-                    ::pthread_mutex_unlock(&robust.mutex);
-                }
-            },
-            times);
+        return measure::nanoseconds_for(times, [&] {
+            for (long i = 0; i < times; ++i) {
+                ::pthread_mutex_lock(&robust.mutex);
+                ::pthread_mutex_unlock(&robust.mutex);
+            }
+        });
     };
     const auto row = [&](const char* name, double goal, const auto& work) {
         const auto ours = [&] {
-            return nanoseconds_for(
-                [&] {
-                    for (long i = 0; i < times; ++i) work();
-                },
-                times);
+            return measure::nanoseconds_for(times, [&] {
+                for (long i = 0; i < times; ++i) work();
+            });
         };
         compare(name, goal, 31, ours, theirs);
     };
@@ -121,12 +100,10 @@ double in_two_processes(long each, const std::function<void()>& add) {
     other.start();
     while (std::atomic_ref(ready.value).load() < 1) {
     }
-    return nanoseconds_for(
-        [&] {
-            run();
-            other.join();
-        },
-        2 * each);
+    return measure::nanoseconds_for(2 * each, [&] {
+        run();
+        other.join();
+    });
 }
 
 void bench_contended(RobustCounter& robust) {

@@ -18,6 +18,8 @@
 
 extern "C" char** environ;
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 
 namespace {
@@ -30,32 +32,14 @@ double heavy_task(long n) {
     return sum;
 }
 
-template <class Work>
-double microseconds_for(Work work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
-        .count();
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
-}
-
 /// Runs both alternately and prints a row.
 template <class Ours, class Raw>
 void compare(const char* work, const char* raw_name, double goal, int rounds, Ours ours, Raw raw) {
-    std::vector<double> ours_times;
-    std::vector<double> raw_times;
-    for (int round = 0; round < rounds; ++round) {
-        raw_times.push_back(microseconds_for(raw));
-        ours_times.push_back(microseconds_for(ours));
-    }
-    const double ratio = median(ours_times) / median(raw_times);
-    std::printf("%-44s %10.1f µs   %-28s %10.1f µs   %5.2f × (goal ≤ %.2f)\n", work,
-                median(ours_times), raw_name, median(raw_times), ratio, goal);
+    const measure::Comparison times = measure::alternate(
+        rounds, [&] { return measure::microseconds_for(ours); },
+        [&] { return measure::microseconds_for(raw); });
+    std::printf("%-44s %10.1f µs   %-28s %10.1f µs   %5.2f × (goal ≤ %.2f)\n", work, times.ours,
+                raw_name, times.theirs, times.ratio(), goal);
 }
 
 void raw_fork() {
@@ -87,16 +71,16 @@ void bench_starts() {
     compare("Process start + join, spawn", "posix_spawn of true", 2.0, 200, start_and_join<spawn>,
             raw_spawn);
     std::vector<double> small;
-    for (int i = 0; i < 200; ++i) small.push_back(microseconds_for(start_and_join<spawn>));
+    for (int i = 0; i < 200; ++i) small.push_back(measure::microseconds_for(start_and_join<spawn>));
     const std::size_t gibibyte = std::size_t{1} << 30;
     void* const memory = std::malloc(gibibyte);
     std::memset(memory, 1, gibibyte);
     std::vector<double> large;
-    for (int i = 0; i < 200; ++i) large.push_back(microseconds_for(start_and_join<spawn>));
+    for (int i = 0; i < 200; ++i) large.push_back(measure::microseconds_for(start_and_join<spawn>));
     std::free(memory);
     std::printf("%-44s %10.1f µs   %-28s %10.1f µs   %5.2f × (goal: flat)\n",
-                "… with 1 GiB in the parent, spawn", median(large), "the same without",
-                median(small), median(large) / median(small));
+                "… with 1 GiB in the parent, spawn", measure::median(large), "the same without",
+                measure::median(small), measure::median(large) / measure::median(small));
     compare(
         "Pool(2), create + terminate", "two of fork + _exit + waitpid", 2.0, 200,
         [] { mp::Pool pool(2); },
@@ -115,19 +99,19 @@ void bench_map() {
     std::vector<double> chunks;
     std::vector<double> apply;
     for (int round = 0; round < 100; ++round) {
-        single.push_back(microseconds_for([&] { pool.map(square, numbers, 1); }) / items);
-        chunks.push_back(microseconds_for([&] { pool.map(square, numbers); }) / items);
-        apply.push_back(microseconds_for([&] {
+        single.push_back(measure::microseconds_for([&] { pool.map(square, numbers, 1); }) / items);
+        chunks.push_back(measure::microseconds_for([&] { pool.map(square, numbers); }) / items);
+        apply.push_back(measure::microseconds_for([&] {
                             for (int i = 0; i < 200; ++i) pool.apply(square, i);
                         }) /
                         200);
     }
     std::printf("%-44s %10.3f µs   (goal ≤ 1; Python 14.4)\n",
-                "Pool.map of x*x, chunksize 1, a task", median(single));
+                "Pool.map of x*x, chunksize 1, a task", measure::median(single));
     std::printf("%-44s %10.4f µs   (goal ≤ 0.01; Python 0.16)\n",
-                "Pool.map of x*x, default chunks, an item", median(chunks));
+                "Pool.map of x*x, default chunks, an item", measure::median(chunks));
     std::printf("%-44s %10.2f µs   (goal ≤ 2; Python 325)\n", "Pool.apply, round trip",
-                median(apply));
+                measure::median(apply));
 }
 
 void bench_speed_up() {
@@ -136,16 +120,16 @@ void bench_speed_up() {
     std::vector<double> sequential;
     std::vector<double> parallel;
     for (int round = 0; round < 15; ++round) {
-        sequential.push_back(microseconds_for([&] {
+        sequential.push_back(measure::microseconds_for([&] {
             for (const long limit : limits) {
                 volatile double sum = heavy_task(limit);
                 (void)sum;
             }
         }));
-        parallel.push_back(microseconds_for([&] { pool.map(heavy_task, limits); }));
+        parallel.push_back(measure::microseconds_for([&] { pool.map(heavy_task, limits); }));
     }
     std::printf("%-44s %10.2f ×    on %d cores (goal ≥ 1.9 on 2)\n", "speed-up of the sqrt example",
-                median(sequential) / median(parallel), mp::process_cpu_count());
+                measure::median(sequential) / measure::median(parallel), mp::process_cpu_count());
 }
 
 }  // namespace

@@ -13,36 +13,18 @@
 #include <unordered_map>
 #include <vector>
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 
 namespace {
 
-template <class Work>
-double nanoseconds_for(std::size_t times, const Work& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    return time.count() / static_cast<double>(times);
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
-}
-
 /// Runs both alternately and prints a row.
 void compare(const char* work, int goal, int rounds, const std::function<double()>& ours,
              const std::function<double()>& theirs) {
-    std::vector<double> our_times;
-    std::vector<double> their_times;
-    for (int round = 0; round < rounds; ++round) {
-        their_times.push_back(theirs());
-        our_times.push_back(ours());
-    }
+    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
     std::printf("%-44s %8.1f ns   unordered_map, mutex %8.1f ns   %5.2f ×   (goal ≤ %d ns)\n", work,
-                median(our_times), median(their_times), median(our_times) / median(their_times),
-                goal);
+                times.ours, times.theirs, times.ratio(), goal);
 }
 
 /// A map as threads of one process share it.
@@ -85,7 +67,7 @@ void bench_dict(const mp::Manager& manager, int entries, int goal, int rounds) {
     const int times = std::max(1, 100'000 / entries);
     const std::size_t operations = keys.size() * static_cast<std::size_t>(times);
     const auto measure = [&](const auto& operation) {
-        return nanoseconds_for(operations, [&] {
+        return measure::nanoseconds_for(operations, [&] {
             for (int i = 0; i < times; ++i) {
                 for (const std::string& key : keys) operation(key);
             }
@@ -118,13 +100,13 @@ void bench_append(const mp::Manager& manager) {
         "l.append(v)", 400, 15,
         [&] {
             const auto list = manager.list<int>();
-            return nanoseconds_for(times, [&] {
+            return measure::nanoseconds_for(times, [&] {
                 for (std::size_t i = 0; i < times; ++i) list.append(1);
             });
         },
         [] {
             std::unordered_map<int, int> map;
-            return nanoseconds_for(times, [&] {
+            return measure::nanoseconds_for(times, [&] {
                 for (std::size_t i = 0; i < times; ++i) map[static_cast<int>(i)] = 1;
             });
         });

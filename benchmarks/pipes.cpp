@@ -16,35 +16,18 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 
 namespace {
 
-double nanoseconds_for(const std::function<void()>& work, long times) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    return time.count() / static_cast<double>(times);
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
-}
-
 /// Runs both alternately and prints a row.
 void compare(const char* work, const char* raw, double goal, int rounds,
              const std::function<double()>& ours, const std::function<double()>& theirs) {
-    std::vector<double> our_times;
-    std::vector<double> their_times;
-    for (int round = 0; round < rounds; ++round) {
-        their_times.push_back(theirs());
-        our_times.push_back(ours());
-    }
-    std::printf("%-36s %9.0f ns   %-16s %9.0f ns   %5.2f ×   (goal ≤ %.1f ×)\n", work,
-                median(our_times), raw, median(their_times),
-                median(our_times) / median(their_times), goal);
+    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
+    std::printf("%-36s %9.0f ns   %-16s %9.0f ns   %5.2f ×   (goal ≤ %.1f ×)\n", work, times.ours,
+                raw, times.theirs, times.ratio(), goal);
     std::fflush(stdout);
 }
 
@@ -92,11 +75,9 @@ double stream(long messages, const std::function<void()>& send,
     });
     sender.start();
     receive();  // the first message comes when the child runs
-    const double time = nanoseconds_for(
-        [&] {
-            for (long i = 1; i < messages; ++i) receive();
-        },
-        messages - 1);
+    const double time = measure::nanoseconds_for(messages - 1, [&] {
+        for (long i = 1; i < messages; ++i) receive();
+    });
     sender.join();
     return time;
 }
@@ -165,14 +146,12 @@ double round_trip_raw(long messages) {
         }
     });
     echo.start();
-    return nanoseconds_for(
-        [&] {
-            for (long i = 0; i < messages; ++i) {
-                raw_write(ends.read.get(), byte, 64);
-                raw_read(ends.read.get(), byte, 64, 64);
-            }
-        },
-        messages);
+    return measure::nanoseconds_for(messages, [&] {
+        for (long i = 0; i < messages; ++i) {
+            raw_write(ends.read.get(), byte, 64);
+            raw_read(ends.read.get(), byte, 64, 64);
+        }
+    });
 }
 
 double round_trip(long messages) {
@@ -182,14 +161,12 @@ double round_trip(long messages) {
     });
     echo.start();
     const Item item{};
-    return nanoseconds_for(
-        [&, end = &a] {
-            for (long i = 0; i < messages; ++i) {
-                end->send(item);
-                (void)end->recv<Item>();
-            }
-        },
-        messages);
+    return measure::nanoseconds_for(messages, [&, end = &a] {
+        for (long i = 0; i < messages; ++i) {
+            end->send(item);
+            (void)end->recv<Item>();
+        }
+    });
 }
 
 }  // namespace

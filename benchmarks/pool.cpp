@@ -15,6 +15,8 @@
 #include <ranges>
 #include <vector>
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 
 namespace {
@@ -29,20 +31,6 @@ double microseconds_of_work(int microseconds) {
     double sum = 0;
     while (std::chrono::steady_clock::now() < end) sum += 1;
     return sum;
-}
-
-template <class Work>
-double microseconds_for(Work work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
-        .count();
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
 }
 
 std::vector<int> numbers(int count) {
@@ -108,16 +96,18 @@ void bench_tasks() {
     std::vector<double> chunks;
     std::vector<double> apply;
     for (int round = 0; round < 100; ++round) {
-        single.push_back(microseconds_for([&] { pool.map(square, items, 1); }) / 20'000);
-        chunks.push_back(microseconds_for([&] { pool.map(square, items); }) / 20);
-        apply.push_back(microseconds_for([&] {
+        single.push_back(measure::microseconds_for([&] { pool.map(square, items, 1); }) / 20'000);
+        chunks.push_back(measure::microseconds_for([&] { pool.map(square, items); }) / 20);
+        apply.push_back(measure::microseconds_for([&] {
                             for (int i = 0; i < 200; ++i) pool.apply(square, i);
                         }) /
                         200);
     }
-    row("map of x*x, chunksize 1, a task", median(single), "µs", "goal ≤ 0.5; Python 14.4");
-    row("map of x*x, default chunks, an item", median(chunks), "ns", "goal ≤ 10; Python 160");
-    row("apply, round trip while both run", median(apply), "µs", "goal ≤ 2; Python 325");
+    row("map of x*x, chunksize 1, a task", measure::median(single), "µs",
+        "goal ≤ 0.5; Python 14.4");
+    row("map of x*x, default chunks, an item", measure::median(chunks), "ns",
+        "goal ≤ 10; Python 160");
+    row("apply, round trip while both run", measure::median(apply), "µs", "goal ≤ 2; Python 325");
 }
 
 void bench_parked() {
@@ -127,40 +117,40 @@ void bench_parked() {
     std::vector<double> theirs;
     for (int round = 0; round < 300; ++round) {
         ::usleep(2'000);  // all fall asleep
-        theirs.push_back(microseconds_for([&] { raw.round_trip(); }));
+        theirs.push_back(measure::microseconds_for([&] { raw.round_trip(); }));
         ::usleep(2'000);
-        ours.push_back(microseconds_for([&] { pool.apply(square, round); }));
+        ours.push_back(measure::microseconds_for([&] { pool.apply(square, round); }));
     }
     char remark[96];
     std::snprintf(remark, sizeof remark, "futex ping-pong %.1f µs: %.2f × (goal ≤ 1.5)",
-                  median(theirs), median(ours) / median(theirs));
-    row("apply, round trip when parked", median(ours), "µs", remark);
+                  measure::median(theirs), measure::median(ours) / measure::median(theirs));
+    row("apply, round trip when parked", measure::median(ours), "µs", remark);
 }
 
 void bench_start() {
     std::vector<double> ours;
     std::vector<double> theirs;
     for (int round = 0; round < 200; ++round) {
-        theirs.push_back(microseconds_for([] {
+        theirs.push_back(measure::microseconds_for([] {
             for (int i = 0; i < 2; ++i) {
                 const pid_t pid = ::fork();
                 if (pid == 0) ::_exit(0);
                 ::waitpid(pid, nullptr, 0);
             }
         }));
-        ours.push_back(microseconds_for([] { mp::Pool pool(2); }));
+        ours.push_back(measure::microseconds_for([] { mp::Pool pool(2); }));
     }
     char remark[96];
-    std::snprintf(remark, sizeof remark, "two forks %.0f µs: %.2f × (goal ≤ 2)", median(theirs),
-                  median(ours) / median(theirs));
-    row("Pool(2), create + terminate", median(ours), "µs", remark);
+    std::snprintf(remark, sizeof remark, "two forks %.0f µs: %.2f × (goal ≤ 2)",
+                  measure::median(theirs), measure::median(ours) / measure::median(theirs));
+    row("Pool(2), create + terminate", measure::median(ours), "µs", remark);
 }
 
 void bench_streams() {
     mp::Pool pool(2);
     constexpr int count = 1'000'000;
     const long before = resident_kibibytes();
-    const double time = microseconds_for([&] {
+    const double time = measure::microseconds_for([&] {
         for (const int x : pool.imap_unordered(low_bits, std::views::iota(0, count), 1, 1'000)) {
             (void)x;
         }
@@ -179,18 +169,20 @@ void bench_workers() {
         std::vector<double> single;
         std::vector<double> long_ones;
         for (int round = 0; round < 15; ++round) {
-            single.push_back(microseconds_for([&] { pool.map(square, items, 1); }) / 20'000);
-            long_ones.push_back(microseconds_for([&] { pool.map(microseconds_of_work, work, 1); }) /
-                                2'000);
+            single.push_back(measure::microseconds_for([&] { pool.map(square, items, 1); }) /
+                             20'000);
+            long_ones.push_back(
+                measure::microseconds_for([&] { pool.map(microseconds_of_work, work, 1); }) /
+                2'000);
         }
         std::printf("%2d workers: x*x, chunksize 1 %28.3f µs  tasks of 20 µs, each %.2f µs\n",
-                    workers, median(single), median(long_ones));
+                    workers, measure::median(single), measure::median(long_ones));
     }
 }
 
 void bench_ends() {
     mp::Pool limited({.processes = 2, .task_timeout = 0.2});
-    const double stuck = microseconds_for([&] {
+    const double stuck = measure::microseconds_for([&] {
         try {
             limited.apply(sleep_on, 0);
         } catch (const mp::TimeoutError&) {
@@ -202,7 +194,7 @@ void bench_ends() {
     const auto result = stopped.map_async([](int) { return ::raise(SIGSTOP); }, {1, 2});
     ::usleep(50'000);
     row("terminate, with workers that have stopped",
-        microseconds_for([&] { stopped.terminate(); }) * 1e-3, "ms", "goal ≤ 1,000");
+        measure::microseconds_for([&] { stopped.terminate(); }) * 1e-3, "ms", "goal ≤ 1,000");
 }
 
 }  // namespace

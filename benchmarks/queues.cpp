@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/measure.hpp"
+
 namespace mp = multiprocessing;
 namespace bi = boost::interprocess;
 
@@ -28,38 +30,19 @@ struct Item {
 };
 constexpr long items = 500'000;
 
-template <class Work>
-double nanoseconds_for(long times, const Work& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    return time.count() / static_cast<double>(times);
-}
-
-double median(std::vector<double> values) {
-    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2),
-                     values.end());
-    return values[values.size() / 2];
-}
-
 /// Runs both alternately and prints a row.
 void compare(const char* work, const char* goal, int rounds, const std::function<double()>& ours,
              const char* name, const std::function<double()>& theirs) {
-    std::vector<double> our_times;
-    std::vector<double> their_times;
-    for (int round = 0; round < rounds; ++round) {
-        their_times.push_back(theirs());
-        our_times.push_back(ours());
-    }
-    std::printf("%-44s %9.1f ns   %-24s %9.1f ns   %5.2f ×   (goal %s)\n", work, median(our_times),
-                name, median(their_times), median(our_times) / median(their_times), goal);
+    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
+    std::printf("%-44s %9.1f ns   %-24s %9.1f ns   %5.2f ×   (goal %s)\n", work, times.ours, name,
+                times.theirs, times.ratio(), goal);
 }
 
 /// Runs `body` in a child while `here` runs. @returns nanoseconds an item of both
 template <class Body, class Here>
 double with_child(long times, const Body& body, const Here& here) {
     mp::ForkProcess child(body);
-    return nanoseconds_for(times, [&] {
+    return measure::nanoseconds_for(times, [&] {
         child.start();
         here();
         child.join();
@@ -91,7 +74,7 @@ double stream_two_by_two() {
     std::list<mp::ForkProcess> processes;
     for (int i = 0; i < 2; ++i) processes.emplace_back(put_half);
     for (int i = 0; i < 2; ++i) processes.emplace_back(take_half);
-    return nanoseconds_for(items, [&] {
+    return measure::nanoseconds_for(items, [&] {
         for (auto& process : processes) process.start();
         for (auto& process : processes) process.join();
     });
@@ -196,7 +179,7 @@ double stream_large(int maxsize) {
 double there_and_back_large() {
     const mp::Queue<std::vector<char>> queue;
     const std::vector<char> item(mebibyte, 'x');
-    return nanoseconds_for(large_items, [&] {
+    return measure::nanoseconds_for(large_items, [&] {
         for (long i = 0; i < large_items; ++i) {
             queue.put(item);
             queue.get();
@@ -208,7 +191,7 @@ double copy_twice() {
     const std::vector<char> from(mebibyte, 'x');
     std::vector<char> between(mebibyte, 'y');
     std::vector<char> to(mebibyte, 'z');
-    return nanoseconds_for(large_items, [&] {
+    return measure::nanoseconds_for(large_items, [&] {
         for (long i = 0; i < large_items; ++i) {
             std::memcpy(between.data(), from.data(), mebibyte);
             asm volatile("" ::"r"(between.data()) : "memory");

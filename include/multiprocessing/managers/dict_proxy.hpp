@@ -22,6 +22,7 @@
 #include "multiprocessing/managers/dict_element.hpp"
 #include "multiprocessing/managers/dict_state.hpp"
 #include "multiprocessing/managers/key.hpp"
+#include "multiprocessing/managers/snapshot.hpp"
 #include "multiprocessing/managers/word.hpp"
 
 namespace multiprocessing {
@@ -206,7 +207,13 @@ class DictProxy {
     [[nodiscard]] std::map<K, V> copy() const { return to_map(); }
 
     /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
-    [[nodiscard]] auto begin() const { return SnapshotIterator(*this); }
+    [[nodiscard]] auto begin() const {
+        std::vector<value_type> entries;
+        for (auto& [key, value] : items()) {
+            entries.emplace_back(std::move(key), std::move(value));
+        }
+        return detail::SnapshotIterator<value_type>(std::move(entries));
+    }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same dict.
@@ -225,38 +232,6 @@ class DictProxy {
 
   private:
     using Lock = detail::ContainerLock<detail::DictState>;
-
-    /// The entries at one moment, shared with whoever copies the iterator.
-    class SnapshotIterator {
-      public:
-        using value_type = DictItem<K, V>;
-        using difference_type = std::ptrdiff_t;
-
-        explicit SnapshotIterator(const DictProxy& dict)
-            : items_(std::make_shared<std::vector<value_type>>()) {
-            for (const auto& [key, value] : dict.snapshot()) {
-                items_->emplace_back(detail::decode<K>(key.get()), detail::decode<V>(value.get()));
-            }
-        }
-        const value_type& operator*() const noexcept { return (*items_)[at_]; }
-        const value_type* operator->() const noexcept { return &(*items_)[at_]; }
-        SnapshotIterator& operator++() noexcept {
-            ++at_;
-            return *this;
-        }
-        SnapshotIterator operator++(int) noexcept {
-            SnapshotIterator before = *this;
-            ++at_;
-            return before;
-        }
-        friend bool operator==(const SnapshotIterator& it, std::default_sentinel_t) noexcept {
-            return it.at_ == it.items_->size();
-        }
-
-      private:
-        std::shared_ptr<std::vector<value_type>> items_;
-        std::size_t at_ = 0;
-    };
 
     explicit DictProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 

@@ -12,7 +12,6 @@
 #include <functional>
 #include <initializer_list>
 #include <iterator>
-#include <memory>
 #include <numeric>
 #include <ranges>
 #include <string>
@@ -25,6 +24,7 @@
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/dict_proxy.hpp"
 #include "multiprocessing/managers/list_state.hpp"
+#include "multiprocessing/managers/snapshot.hpp"
 #include "multiprocessing/managers/word.hpp"
 #include "multiprocessing/sharedctypes/access.hpp"
 #include "multiprocessing/sharedctypes/array.hpp"
@@ -269,7 +269,7 @@ class ListProxy {
     }
 
     /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
-    [[nodiscard]] auto begin() const { return SnapshotIterator(to_vector()); }
+    [[nodiscard]] auto begin() const { return detail::SnapshotIterator<T>(to_vector()); }
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same list.
@@ -288,32 +288,6 @@ class ListProxy {
 
   private:
     using Lock = detail::ContainerLock<detail::ListState>;
-
-    class SnapshotIterator {
-      public:
-        using value_type = T;
-        using difference_type = std::ptrdiff_t;
-
-        explicit SnapshotIterator(std::vector<T> items)
-            : items_(std::make_shared<std::vector<T>>(std::move(items))) {}
-        decltype(auto) operator*() const noexcept { return std::as_const(*items_)[at_]; }
-        SnapshotIterator& operator++() noexcept {
-            ++at_;
-            return *this;
-        }
-        SnapshotIterator operator++(int) noexcept {
-            SnapshotIterator before = *this;
-            ++at_;
-            return before;
-        }
-        friend bool operator==(const SnapshotIterator& it, std::default_sentinel_t) noexcept {
-            return it.at_ == it.items_->size();
-        }
-
-      private:
-        std::shared_ptr<std::vector<T>> items_;
-        std::size_t at_ = 0;
-    };
 
     explicit ListProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 

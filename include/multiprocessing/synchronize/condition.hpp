@@ -19,6 +19,7 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
+#include "multiprocessing/synchronize/standard_lockable.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
@@ -212,7 +213,7 @@ inline const bool conditions_are_destroyed = [] {
 /// waiters that it woke.) When a process that holds the lock dies, acquire and wait throw
 /// AbandonedError until recover is called. wait throws it with the lock held, as it found it.
 /// @par Source CPython Lib/multiprocessing/synchronize.py, Condition
-class Condition {
+class Condition : public detail::StandardLockable<Condition> {
   public:
     /// Makes a new condition on `lock`. @throws std::bad_alloc
     explicit Condition(const BasicLock& lock = RLock())
@@ -220,22 +221,11 @@ class Condition {
 
     /// As the lock's, see BasicLock.
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
-        return get_lock().acquire(block, timeout);
+        return lock_state().acquire(block, timeout);
     }
     void release() const { lock_state().unlock(); }
     [[nodiscard]] bool locked() const noexcept { return !lock_state().word.is_free(); }
     bool recover() const { return lock_state().recover(); }
-    void lock() const { lock_state().lock(); }
-    void unlock() const { lock_state().unlock(); }
-    [[nodiscard]] bool try_lock() const { return acquire(false); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> time) const {
-        return acquire(true, time);
-    }
-    template <class Clock, class Duration>
-    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
-        return acquire(true, time - Clock::now());
-    }
 
     /// Returns a handle of the condition's lock.
     [[nodiscard]] AnyLock get_lock() const {

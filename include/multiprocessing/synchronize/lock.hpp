@@ -6,13 +6,13 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <utility>
 
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
+#include "multiprocessing/synchronize/standard_lockable.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
@@ -61,6 +61,14 @@ struct LockState : SharedObject {
         if (!word.acquire(deadline)) return false;
         note_owner();
         return true;
+    }
+
+    bool acquire(bool block, Timeout timeout) {
+        if (block && timeout.is_forever()) {
+            lock();
+            return true;
+        }
+        return acquire(Deadline(block ? timeout : Timeout(0)));
     }
 
     /// Takes the lock, waiting as long as it takes.
@@ -127,7 +135,7 @@ static_assert(sizeof(LockState) == 48, "with its header within a block of 64 byt
 /// @par Processes When the process that holds the lock dies, acquire throws AbandonedError, within
 /// a second if it waits already, and goes on doing so until recover is called: what the lock guards
 /// may be half written.
-class BasicLock {
+class BasicLock : public detail::StandardLockable<BasicLock> {
   public:
     /// Acquires the lock.
     ///
@@ -137,11 +145,7 @@ class BasicLock {
     /// @throws AbandonedError when the process that held it has died
     /// @par Source CPython Lib/multiprocessing/synchronize.py, SemLock.acquire
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
-        if (block && timeout.is_forever()) {
-            state().lock();
-            return true;
-        }
-        return state().acquire(detail::Deadline(block ? timeout : Timeout(0)));
+        return state().acquire(block, timeout);
     }
 
     /// Releases the lock. A Lock may be released by any thread of any process.
@@ -158,18 +162,6 @@ class BasicLock {
     /// not abandoned, it is acquired as by acquire().
     /// @returns whether it was abandoned: the caller is the one to repair
     bool recover() const { return state().recover(); }
-
-    void lock() const { state().lock(); }
-    void unlock() const { state().unlock(); }
-    [[nodiscard]] bool try_lock() const { return acquire(false); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> time) const {
-        return acquire(true, time);
-    }
-    template <class Clock, class Duration>
-    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
-        return acquire(true, time - Clock::now());
-    }
 
     /// Two handles are equal when they are handles on the same lock.
     friend bool operator==(const BasicLock& a, const BasicLock& b) noexcept {

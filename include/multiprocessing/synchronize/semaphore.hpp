@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/gate.hpp"
+#include "multiprocessing/synchronize/standard_lockable.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
@@ -91,7 +91,7 @@ static_assert(sizeof(SemaphoreState) == 32);
 /// @par Processes a process that dies takes the units it had with it, as in Python; one that dies
 /// while it waits costs the others nothing
 /// @par Source CPython Lib/multiprocessing/synchronize.py, Semaphore
-class Semaphore {
+class Semaphore : public detail::StandardLockable<Semaphore> {
   public:
     /// Makes a new semaphore. @throws ValueError when `value` is negative @throws std::bad_alloc
     explicit Semaphore(int value = 1) : Semaphore(value, std::numeric_limits<int>::max()) {}
@@ -115,18 +115,6 @@ class Semaphore {
     [[nodiscard]] int get_value() const noexcept { return handle_->value(); }
     /// Returns whether no unit is left.
     [[nodiscard]] bool locked() const noexcept { return get_value() == 0; }
-
-    void lock() const { acquire(); }
-    void unlock() const { release(); }
-    [[nodiscard]] bool try_lock() const { return acquire(false); }
-    template <class Rep, class Period>
-    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> time) const {
-        return acquire(true, time);
-    }
-    template <class Clock, class Duration>
-    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
-        return acquire(true, time - Clock::now());
-    }
 
     /// Two handles are equal when they are handles on the same semaphore.
     friend bool operator==(const Semaphore& a, const Semaphore& b) noexcept {

@@ -1,0 +1,34 @@
+// multiprocessing/synchronize/standard_lockable.hpp
+//
+// The names that std::scoped_lock, std::unique_lock and std::lock ask for. Floor 2.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+
+namespace multiprocessing::detail {
+
+/// Gives a lock the names of the standard's TimedLockable. Derived has Python's: `acquire(block,
+/// timeout)` and `release()`.
+template <class Derived>
+class StandardLockable {
+  public:
+    void lock() const { derived().acquire(); }
+    void unlock() const { derived().release(); }
+    [[nodiscard]] bool try_lock() const { return derived().acquire(false); }
+    template <class Rep, class Period>
+    [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> time) const {
+        return derived().acquire(true, time);
+    }
+    template <class Clock, class Duration>
+    [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
+        return derived().acquire(true, time - Clock::now());
+    }
+
+  private:
+    [[nodiscard]] const Derived& derived() const noexcept {
+        return static_cast<const Derived&>(*this);
+    }
+};
+
+}  // namespace multiprocessing::detail
