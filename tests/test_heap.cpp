@@ -139,7 +139,7 @@ TEST_CASE("A large block takes memory as it is touched and gives it back when fr
     REQUIRE(heap->segment().memory() - before < (1 << 20));
 }
 
-TEST_CASE("Many freed blocks of a megabyte leave no more than two behind", "[heap]") {
+TEST_CASE("Many freed blocks of a megabyte leave no more than eight of them behind", "[heap]") {
     const auto heap = heap_of(std::size_t{1} << 30);
     const std::size_t before = heap->segment().memory();
     std::vector<Offset> blocks;
@@ -148,7 +148,7 @@ TEST_CASE("Many freed blocks of a megabyte leave no more than two behind", "[hea
         std::memset(heap->at(blocks.back()), 1, 1 << 20);
     }
     for (const Offset block : blocks) heap->allocator().deallocate(block);
-    REQUIRE(heap->segment().memory() - before <= (2 << 20) + (64 << 10));
+    REQUIRE(heap->segment().memory() - before <= (8 << 20) + (64 << 10));
 }
 
 TEST_CASE("Threads that allocate at once get blocks of their own", "[heap]") {

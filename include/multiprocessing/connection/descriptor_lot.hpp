@@ -262,7 +262,7 @@ inline Descriptor take_parked_descriptor(const AnyHandle& ticket, bool keep = fa
     Descriptor fd = keep ? DescriptorLot().copy(parked) : DescriptorLot().take(parked);
     if (!fd) {
         throw ProcessError("the connection in this message was received already: it can be "
-                           "received once, also when the task that it is for is tried again");
+                           "received once");
     }
     return fd;
 }
