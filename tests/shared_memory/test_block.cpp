@@ -1,5 +1,6 @@
 // SharedMemory and SharedMemoryManager: names, sizes, errors, who removes what, and Python on the
 // other side. SPDX-License-Identifier: MIT
+// CTEST: RUN_SERIAL ON
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/shared_memory.hpp>

@@ -1,5 +1,6 @@
 // ShareableList: items of every type, in the bytes that Python reads and writes; damage, and kills
 // in the middle of an assignment. SPDX-License-Identifier: MIT
+// CTEST: RUN_SERIAL ON
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/shared_memory.hpp>
 

@@ -244,7 +244,12 @@ class PoolInterface {
         } else if constexpr (!std::ranges::sized_range<Range>) {
             std::vector<std::ranges::range_value_t<Range>> items;
             for (auto&& item : range) items.emplace_back(std::forward<decltype(item)>(item));
-            return start<spread, waits>(f, items, chunksize);
+            // They do not stay where they are: whoever runs them later must take them along.
+            return start<spread, false>(
+                f,
+                std::ranges::subrange(std::make_move_iterator(items.begin()),
+                                      std::make_move_iterator(items.end())),
+                chunksize);
         } else {
             using R = typename Backend::template ItemResult<Function, Element, spread>;
             backend_.check_running();

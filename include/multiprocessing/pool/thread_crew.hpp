@@ -203,6 +203,7 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         } catch (...) {
             const std::string why = describe_exception(std::current_exception());
             const std::lock_guard guard(mutex_);
+            if (broken_) return false;  // the first thread's error is told; this one's is the same
             broken_ =
                 std::make_exception_ptr(BrokenProcessPool("a thread's initializer failed: " + why));
             queue_.clear();
