@@ -21,11 +21,8 @@ namespace multiprocessing::detail {
 
 class Supervisor;
 
-/// How long the threads of this process should look for the result of a single task: of one that a
-/// worker is at, and of one whose worker has to wake up first. They are apart because where cores
-/// are idle a wake-up is short enough to look out for, and where they are busy it is not.
+/// How long the threads of this process should look for the result of a single task.
 inline constinit SpinBudget result_spinning;
-inline constinit SpinBudget wake_up_spinning;
 
 /// A batch that somebody waits for.
 class PendingBatch final : public PendingCall {
@@ -36,8 +33,7 @@ class PendingBatch final : public PendingCall {
     Batch* operator->() const noexcept { return batch_.get(); }
 
     bool wait_until_over(const Deadline& deadline) override {
-        SpinBudget& spinning = comes_soon_ ? result_spinning : wake_up_spinning;
-        if (batch_->item_count == 1 && spinning.spin([this] { return is_over(); })) return true;
+        if (comes_soon_ && result_spinning.spin([this] { return is_over(); })) return true;
         for (;;) {
             const std::uint32_t seen = batch_->events.load();
             if (is_over()) return true;
@@ -115,8 +111,9 @@ class PendingBatch final : public PendingCall {
         release_arrays(*batch_);
     }
 
-    /// Says that a worker is at it already, and need not wake up first.
-    void expect_soon() noexcept { comes_soon_ = true; }
+    /// Says that a worker is at it already. Else it is not worth to look out for it: a wake-up
+    /// takes longer than a small task, and other tasks need the core.
+    void expect_soon() noexcept { comes_soon_ = batch_->item_count == 1; }
 
     void set_supervisor(std::weak_ptr<Supervisor> supervisor) noexcept {
         supervisor_ = std::move(supervisor);
