@@ -1,90 +1,26 @@
-// What a lock costs, beside a robust mutex of pthread, which is the system's own lock that survives
-// its holder. In one run: the two alternate, and the table shows medians and their ratio.
+// What locks cost that processes want at the same time, and how many there can be. What one costs
+// alone is in inside.cpp.
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/synchronize.hpp>
 
-#include <pthread.h>
-
-#include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cstdio>
 #include <functional>
 #include <vector>
 
 #include "benchmarks/measure.hpp"
+#include "benchmarks/robust_mutex.hpp"
 
 namespace mp = multiprocessing;
+using measure::ours;
 
 namespace {
 
-/// Runs both alternately and prints a row.
-void compare(const char* work, double goal, int rounds, const std::function<double()>& ours,
-             const std::function<double()>& theirs) {
-    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
-    std::printf("%-44s %8.1f ns   robust mutex %8.1f ns   %5.2f ×   (goal ≤ %.0f ns)\n", work,
-                times.ours, times.theirs, times.ratio(), goal);
-}
-
 /// A number behind a robust mutex, as its bytes are in shared memory.
 struct RobustCounter {
-    pthread_mutex_t mutex;
+    RobustMutex mutex;
     int value;
 };
-
-void initialize(RobustCounter& counter) {
-    pthread_mutexattr_t attributes;
-    ::pthread_mutexattr_init(&attributes);
-    ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    ::pthread_mutex_init(&counter.mutex, &attributes);
-    ::pthread_mutexattr_destroy(&attributes);
-    counter.value = 0;
-}
-
-void add_to(RobustCounter& counter) {
-    ::pthread_mutex_lock(&counter.mutex);
-    counter.value = counter.value + 1;
-    ::pthread_mutex_unlock(&counter.mutex);
-}
-
-void bench_uncontended(RobustCounter& robust) {
-    constexpr long times = 1'000'000;
-    const mp::Lock lock;
-    const mp::RLock recursive;
-    const mp::Semaphore semaphore(1);
-    const mp::Value<int> value(0);
-    const auto theirs = [&] {
-        return measure::nanoseconds_for(times, [&] {
-            for (long i = 0; i < times; ++i) {
-                ::pthread_mutex_lock(&robust.mutex);
-                ::pthread_mutex_unlock(&robust.mutex);
-            }
-        });
-    };
-    const auto row = [&](const char* name, double goal, const auto& work) {
-        const auto ours = [&] {
-            return measure::nanoseconds_for(times, [&] {
-                for (long i = 0; i < times; ++i) work();
-            });
-        };
-        compare(name, goal, 31, ours, theirs);
-    };
-    row("Lock, acquire + release, uncontended", 20, [&] {
-        lock.acquire();
-        lock.release();
-    });
-    row("RLock, the same", 20, [&] {
-        recursive.acquire();
-        recursive.release();
-    });
-    row("Semaphore, the same", 20, [&] {
-        semaphore.acquire();
-        semaphore.release();
-    });
-    row("Value += 1, uncontended", 25, [&] { value.value += 1; });
-}
 
 /// Runs `add` that often in each of two processes at once. @returns nanoseconds an addition
 double in_two_processes(long each, const std::function<void()>& add) {
@@ -106,34 +42,54 @@ double in_two_processes(long each, const std::function<void()>& add) {
     });
 }
 
-void bench_contended(RobustCounter& robust) {
+void bench_contended(const measure::Run& run) {
     constexpr long each = 500'000;
     const mp::Value<int> value(0);
     const mp::Value<int> given(0, mp::Lock());
-    const auto theirs = [&] { return in_two_processes(each, [&] { add_to(robust); }); };
-    compare(
-        "Value += 1, 2 processes", 100, 15,
-        [&] { return in_two_processes(each, [&] { value.value += 1; }); }, theirs);
-    compare(
-        "Value += 1 under a Lock, 2 processes", 100, 15,
-        [&] { return in_two_processes(each, [&] { given.value += 1; }); }, theirs);
+    const mp::RawValue<RobustCounter> robust;
+    robust.value.mutex.initialize();
+    const measure::Contender theirs{"robust mutex", [&] {
+                                        return in_two_processes(each, [&] {
+                                            robust.value.mutex.lock();
+                                            robust.value.value = robust.value.value + 1;
+                                            robust.value.mutex.unlock();
+                                        });
+                                    }};
+    const auto adding_to = [&](const mp::Value<int>& number) {
+        return [&] { return in_two_processes(each, [&] { number.value += 1; }); };
+    };
+    run.take_turns("lock/value of two", 15, {{ours, adding_to(value)}, theirs});
+    run.take_turns("lock/value under a Lock of two", 15, {{ours, adding_to(given)}, theirs});
 }
 
+/// What one more costs when there are many.
+void bench_live_objects(const measure::Run& run) {
+    constexpr int more = 1'000;
+    std::vector<mp::Lock> live;
+    for (const std::size_t count : {100, 1'000, 10'000, 100'000, 1'000'000}) {
+        while (live.size() < count) live.emplace_back();
+        run.take_turns_at(static_cast<double>(count), "lock/live objects", 20,
+                          {{ours, [] {
+                                return measure::nanoseconds_for(more, [] {
+                                    for (int i = 0; i < more; ++i) mp::Lock().acquire();
+                                });
+                            }}});
+    }
+}
+
+/// To the byte: what the pages round up is shared by all.
 void bench_memory() {
     const std::size_t before = mp::detail::heap().segment().memory();
     const std::vector<mp::Lock> locks(100'000);
     const std::size_t bytes = mp::detail::heap().segment().memory() - before;
-    std::printf("%-44s %8.1f bytes each   (goal ≤ 64)\n", "100,000 Locks",
-                static_cast<double>(bytes) / static_cast<double>(locks.size()));
+    measure::Run::report("lock/memory", ours, static_cast<double>(bytes / locks.size()));
 }
 
 }  // namespace
 
-int main() {
-    mp::freeze_support();
-    const mp::RawValue<RobustCounter> robust;
-    initialize(robust.value);
-    bench_uncontended(robust.value);
-    bench_contended(robust.value);
+int main(int argc, char** argv) {
+    const measure::Run run(argc, argv);
     bench_memory();
+    bench_contended(run);
+    bench_live_objects(run);
 }

@@ -1,6 +1,5 @@
 // What a Connection costs, beside the raw pipe and the raw socket pair under it, read in pieces of
-// exactly the message's size. In one run: they alternate, and the table shows medians and their
-// ratio.
+// exactly the message's size.
 #include <multiprocessing/connection.hpp>
 #include <multiprocessing/process.hpp>
 
@@ -19,17 +18,9 @@
 #include "benchmarks/measure.hpp"
 
 namespace mp = multiprocessing;
+using measure::ours;
 
 namespace {
-
-/// Runs both alternately and prints a row.
-void compare(const char* work, const char* raw, double goal, int rounds,
-             const std::function<double()>& ours, const std::function<double()>& theirs) {
-    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
-    std::printf("%-36s %9.0f ns   %-16s %9.0f ns   %5.2f ×   (goal ≤ %.1f ×)\n", work, times.ours,
-                raw, times.theirs, times.ratio(), goal);
-    std::fflush(stdout);
-}
 
 /// The ends of a raw pipe or socket pair, the first to read from.
 struct RawEnds {
@@ -169,52 +160,63 @@ double round_trip(long messages) {
     });
 }
 
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+void bench_small(const measure::Run& run) {
+    constexpr long many = 50'000;
+    const measure::Contender pipe{"a raw pipe", [] { return stream_raw(false, 64, 64, many); }};
+    const measure::Contender sockets{"a raw socket pair",
+                                     [] { return stream_raw(true, 64, 64, many); }};
+    run.take_turns("pipe/64 B", 41, {{ours, [] { return stream_bytes(false, 64, many); }}, pipe});
+    run.take_turns("pipe/64 B into", 41,
+                   {{ours, [] { return stream_bytes_into(false, 64, many); }}, pipe});
+    run.take_turns("pipe/64 B struct", 41,
+                   {{ours, [] { return stream_objects(false, many); }}, pipe});
+    run.take_turns("pipe/64 B duplex", 21,
+                   {{ours, [] { return stream_bytes(true, 64, many); }}, sockets});
+    run.take_turns("pipe/64 B struct duplex", 21,
+                   {{ours, [] { return stream_objects(true, many); }}, sockets});
+    run.take_turns("pipe/round trip", 21,
+                   {{ours, [] { return round_trip(10'000); }},
+                    {"a raw socket pair", [] { return round_trip_raw(10'000); }}});
+}
+
+void bench_large(const measure::Run& run) {
+    constexpr long some = 300;
+    // In pieces of what a pipe holds.
+    const auto raw = [](bool is_socket) {
+        return [=] { return stream_raw(is_socket, mebibyte, std::size_t{64} << 10, some); };
+    };
+    const measure::Contender pipe{"a raw pipe", raw(false)};
+    const measure::Contender sockets{"a raw socket pair", raw(true)};
+    run.take_turns("pipe/1 MiB", 31,
+                   {{ours, [] { return stream_bytes(false, mebibyte, some); }}, pipe});
+    run.take_turns("pipe/1 MiB into", 31,
+                   {{ours, [] { return stream_bytes_into(false, mebibyte, some); }}, pipe});
+    run.take_turns("pipe/1 MiB vector", 31,
+                   {{ours, [] { return stream_vectors(false, mebibyte, some); }}, pipe});
+    run.take_turns("pipe/1 MiB duplex", 21,
+                   {{ours, [] { return stream_bytes(true, mebibyte, some); }}, pipe, sockets});
+    run.take_turns("pipe/1 MiB vector duplex", 21,
+                   {{ours, [] { return stream_vectors(true, mebibyte, some); }}, sockets});
+}
+
+void bench_by_size(const measure::Run& run) {
+    for (std::size_t size = 8; size <= 64 * mebibyte; size *= 8) {
+        const long messages =
+            std::clamp(static_cast<long>(100 * mebibyte / (size + 2'048)), 4L, 50'000L);
+        run.take_turns_at(
+            static_cast<double>(size), "pipe/size", 6,
+            {{ours, [=] { return stream_bytes(false, size, messages); }},
+             {"a raw pipe", [=] { return stream_raw(false, size, size, messages); }}});
+    }
+}
+
 }  // namespace
 
-int main() {
-    constexpr long many = 100'000;
-    constexpr std::size_t mebibyte = std::size_t{1} << 20;
-    constexpr std::size_t pieces = std::size_t{64} << 10;
-    const auto small_raw = [](bool is_socket) {
-        return [=] { return stream_raw(is_socket, 64, 64, many); };
-    };
-    compare(
-        "Pipe(false), 64 B, send_bytes", "raw pipe", 1.2, 21,
-        [] { return stream_bytes(false, 64, many); }, small_raw(false));
-    compare(
-        "Pipe(false), 64 B, recv_bytes_into", "raw pipe", 1.2, 21,
-        [] { return stream_bytes_into(false, 64, many); }, small_raw(false));
-    compare(
-        "Pipe(false), 64 B, send of a struct", "raw pipe", 1.2, 21,
-        [] { return stream_objects(false, many); }, small_raw(false));
-    compare(
-        "Pipe(), 64 B, send_bytes", "raw socket pair", 1.2, 11,
-        [] { return stream_bytes(true, 64, many); }, small_raw(true));
-    compare(
-        "Pipe(), 64 B, send of a struct", "raw socket pair", 1.2, 11,
-        [] { return stream_objects(true, many); }, small_raw(true));
-    const auto large_raw = [](bool is_socket) {
-        return [=] { return stream_raw(is_socket, mebibyte, pieces, 500); };
-    };
-    compare(
-        "Pipe(false), 1 MiB, recv_bytes", "raw pipe", 1.0, 21,
-        [] { return stream_bytes(false, mebibyte, 500); }, large_raw(false));
-    compare(
-        "Pipe(false), 1 MiB, recv_bytes_into", "raw pipe", 1.0, 21,
-        [] { return stream_bytes_into(false, mebibyte, 500); }, large_raw(false));
-    compare(
-        "Pipe(false), 1 MiB, send of a vector", "raw pipe", 1.0, 21,
-        [] { return stream_vectors(false, mebibyte, 500); }, large_raw(false));
-    compare(
-        "Pipe(), 1 MiB, recv_bytes", "raw pipe", 1.0, 11,
-        [] { return stream_bytes(true, mebibyte, 500); }, large_raw(false));
-    compare(
-        "Pipe(), 1 MiB, recv_bytes", "raw socket pair", 1.2, 11,
-        [] { return stream_bytes(true, mebibyte, 500); }, large_raw(true));
-    compare(
-        "Pipe(), 1 MiB, send of a vector", "raw socket pair", 1.2, 11,
-        [] { return stream_vectors(true, mebibyte, 500); }, large_raw(true));
-    compare(
-        "Pipe(), 64 B, there and back", "raw socket pair", 1.2, 11,
-        [] { return round_trip(20'000); }, [] { return round_trip_raw(20'000); });
+int main(int argc, char** argv) {
+    const measure::Run run(argc, argv);
+    bench_small(run);
+    bench_large(run);
+    bench_by_size(run);
 }

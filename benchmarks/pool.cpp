@@ -1,23 +1,28 @@
-// What a pool costs, beside the raw system calls that it cannot do without: the two alternate in
-// one run, and each row shows medians.
+// What a pool costs, beside the raw system calls that it cannot do without, beside threads, and
+// how that changes with the chunk size, the number of workers and the number of items.
 #include <multiprocessing/pool.hpp>
+#include <multiprocessing/start_method/freeze_support.hpp>
 
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <numeric>
+#include <future>
 #include <ranges>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "benchmarks/measure.hpp"
 
 namespace mp = multiprocessing;
+using measure::nanoseconds_for;
+using measure::ours;
 
 namespace {
 
@@ -26,30 +31,16 @@ int low_bits(int x) { return x & 7; }
 int sleep_on(int) {
     for (;;) ::pause();
 }
-double microseconds_of_work(int microseconds) {
+double work_for(int microseconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(microseconds);
     double sum = 0;
     while (std::chrono::steady_clock::now() < end) sum += 1;
     return sum;
 }
-
-std::vector<int> numbers(int count) {
-    std::vector<int> items(static_cast<std::size_t>(count));
-    std::iota(items.begin(), items.end(), 0);
-    return items;
-}
-
-long resident_kibibytes() {
-    long size = 0;
-    long resident = 0;
-    std::FILE* const file = std::fopen("/proc/self/statm", "re");
-    if (file == nullptr || std::fscanf(file, "%ld %ld", &size, &resident) != 2) std::abort();
-    std::fclose(file);
-    return resident * ::sysconf(_SC_PAGESIZE) / 1024;
-}
-
-void row(const char* work, double ours, const char* unit, const char* remark) {
-    std::printf("%-50s %9.3f %-2s  %s\n", work, ours, unit, remark);
+double sum_of_roots(long n) {
+    double sum = 0;
+    for (long i = 1; i < n; ++i) sum += std::sqrt(static_cast<double>(i));
+    return sum;
 }
 
 /// Another process that answers each change of a word with one of its own, both asleep in between.
@@ -89,122 +80,164 @@ class FutexPingPong {
     pid_t pid_;
 };
 
-void bench_tasks() {
-    mp::Pool pool(2);
-    const std::vector<int> items = numbers(20'000);
-    std::vector<double> single;
-    std::vector<double> chunks;
-    std::vector<double> apply;
-    for (int round = 0; round < 100; ++round) {
-        single.push_back(measure::microseconds_for([&] { pool.map(square, items, 1); }) / 20'000);
-        chunks.push_back(measure::microseconds_for([&] { pool.map(square, items); }) / 20);
-        apply.push_back(measure::microseconds_for([&] {
-                            for (int i = 0; i < 200; ++i) pool.apply(square, i);
-                        }) /
-                        200);
-    }
-    row("map of x*x, chunksize 1, a task", measure::median(single), "µs",
-        "goal ≤ 0.5; Python 14.4");
-    row("map of x*x, default chunks, an item", measure::median(chunks), "ns",
-        "goal ≤ 10; Python 160");
-    row("apply, round trip while both run", measure::median(apply), "µs", "goal ≤ 2; Python 325");
+double async_tasks(int count) {
+    return nanoseconds_for(count, [&] {
+        for (int i = 0; i < count; ++i) std::async(std::launch::async, square, i).get();
+    });
 }
 
-void bench_parked() {
+void bench_tasks(const measure::Run& run) {
+    mp::Pool pool(2);
+    const std::vector<int> items = measure::numbers(20'000);
+    const auto map = [&](std::optional<int> chunksize) {
+        return nanoseconds_for(items.size(), [&] { pool.map(square, items, chunksize); });
+    };
+    run.take_turns(
+        "pool/map by 1", 100,
+        {{ours, [&] { return map(1); }}, {"std::async", [] { return async_tasks(100); }}});
+    run.take_turns("pool/map", 100, {{ours, [&] { return map(std::nullopt); }}});
+    run.take_turns("pool/apply", 100,
+                   {{ours,
+                     [&] {
+                         return nanoseconds_for(200, [&] {
+                             for (int i = 0; i < 200; ++i) pool.apply(square, i);
+                         });
+                     }},
+                    {"std::async", [] { return async_tasks(100); }}});
+}
+
+void bench_parked(const measure::Run& run) {
     mp::Pool pool(2);
     FutexPingPong raw;
-    std::vector<double> ours;
-    std::vector<double> theirs;
-    for (int round = 0; round < 300; ++round) {
+    const auto after_a_nap = [](const auto& work) {
         ::usleep(2'000);  // all fall asleep
-        theirs.push_back(measure::microseconds_for([&] { raw.round_trip(); }));
-        ::usleep(2'000);
-        ours.push_back(measure::microseconds_for([&] { pool.apply(square, round); }));
-    }
-    char remark[96];
-    std::snprintf(remark, sizeof remark, "futex ping-pong %.1f µs: %.2f × (goal ≤ 1.5)",
-                  measure::median(theirs), measure::median(ours) / measure::median(theirs));
-    row("apply, round trip when parked", measure::median(ours), "µs", remark);
+        return nanoseconds_for(1, work);
+    };
+    run.take_turns("pool/apply parked", 300,
+                   {{ours, [&] { return after_a_nap([&] { pool.apply(square, 3); }); }},
+                    {"futex ping-pong", [&] { return after_a_nap([&] { raw.round_trip(); }); }}});
 }
 
-void bench_start() {
-    std::vector<double> ours;
-    std::vector<double> theirs;
-    for (int round = 0; round < 200; ++round) {
-        theirs.push_back(measure::microseconds_for([] {
-            for (int i = 0; i < 2; ++i) {
-                const pid_t pid = ::fork();
-                if (pid == 0) ::_exit(0);
-                ::waitpid(pid, nullptr, 0);
-            }
-        }));
-        ours.push_back(measure::microseconds_for([] { mp::Pool pool(2); }));
-    }
-    char remark[96];
-    std::snprintf(remark, sizeof remark, "two forks %.0f µs: %.2f × (goal ≤ 2)",
-                  measure::median(theirs), measure::median(ours) / measure::median(theirs));
-    row("Pool(2), create + terminate", measure::median(ours), "µs", remark);
+long resident_bytes() {
+    long size = 0;
+    long resident = 0;
+    std::FILE* const file = std::fopen("/proc/self/statm", "re");
+    if (file == nullptr || std::fscanf(file, "%ld %ld", &size, &resident) != 2) std::abort();
+    std::fclose(file);
+    return resident * ::sysconf(_SC_PAGESIZE);
 }
 
+/// A million tasks of which few are there at a time: the cost of one, and what the parent grows by.
 void bench_streams() {
     mp::Pool pool(2);
     constexpr int count = 1'000'000;
-    const long before = resident_kibibytes();
-    const double time = measure::microseconds_for([&] {
-        for (const int x : pool.imap_unordered(low_bits, std::views::iota(0, count), 1, 1'000)) {
-            (void)x;
-        }
-    });
-    char remark[96];
-    std::snprintf(remark, sizeof remark, "the parent grew by %ld KiB (goal < 10,240)",
-                  resident_kibibytes() - before);
-    row("imap_unordered, look-ahead 1,000, a task", time / count, "µs", remark);
+    const long before = resident_bytes();
+    measure::Run::report("pool/imap_unordered", ours, nanoseconds_for(count, [&] {
+                             for (const int x : pool.imap_unordered(
+                                      low_bits, std::views::iota(0, count), 1, 1'000)) {
+                                 (void)x;
+                             }
+                         }));
+    measure::Run::report("pool/imap_unordered memory", ours,
+                         static_cast<double>(resident_bytes() - before));
 }
 
-void bench_workers() {
-    const std::vector<int> items = numbers(20'000);
-    const std::vector<int> work(2'000, 20);
+void bench_by_chunk_size(const measure::Run& run) {
+    mp::Pool pool(2);
+    const std::vector<int> items = measure::numbers(20'000);
+    for (int size = 1; size <= 4'096; size *= 4) {
+        run.take_turns_at(size, "pool/chunk size", 30,
+                          {{ours, [&] {
+                                return nanoseconds_for(items.size(),
+                                                       [&] { pool.map(square, items, size); });
+                            }}});
+    }
+}
+
+void bench_by_workers(const measure::Run& run) {
+    const std::vector<int> items = measure::numbers(20'000);
+    const std::vector<int> work(1'000, 20);
     for (int workers = 1; workers <= 64; workers *= 2) {
         mp::Pool pool(workers);
-        std::vector<double> single;
-        std::vector<double> long_ones;
-        for (int round = 0; round < 15; ++round) {
-            single.push_back(measure::microseconds_for([&] { pool.map(square, items, 1); }) /
-                             20'000);
-            long_ones.push_back(
-                measure::microseconds_for([&] { pool.map(microseconds_of_work, work, 1); }) /
-                2'000);
-        }
-        std::printf("%2d workers: x*x, chunksize 1 %28.3f µs  tasks of 20 µs, each %.2f µs\n",
-                    workers, measure::median(single), measure::median(long_ones));
+        pool.map(square, items);  // all have started
+        run.take_turns_at(
+            workers, "pool/workers", 15,
+            {{"x*x",
+              [&] { return nanoseconds_for(items.size(), [&] { pool.map(square, items, 1); }); }},
+             {"20 µs of work",
+              [&] { return nanoseconds_for(work.size(), [&] { pool.map(work_for, work, 1); }); }}});
     }
+}
+
+void bench_by_items(const measure::Run& run) {
+    mp::Pool pool(2);
+    for (int count = 1'000; count <= (run.is_quick() ? 1'000'000 : 10'000'000); count *= 10) {
+        const std::vector<int> items = measure::numbers(count);
+        run.take_turns_at(
+            count, "pool/items", 12,
+            {{ours, [&] { return nanoseconds_for(count, [&] { pool.map(square, items); }); }}});
+    }
+}
+
+/// The least that two cores need: a thread on each, that takes the next item when it has done one.
+double on_threads(const std::vector<long>& limits) {
+    return nanoseconds_for(1, [&] {
+        std::atomic<std::size_t> next{0};
+        [[maybe_unused]] std::atomic<double> kept{0};
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < mp::process_cpu_count(); ++i) {
+            threads.emplace_back([&] {
+                for (std::size_t at = next++; at < limits.size(); at = next++) {
+                    kept = sum_of_roots(limits[at]);
+                }
+            });
+        }
+    });
+}
+
+void bench_speed_up(const measure::Run& run) {
+    mp::Pool pool;
+    const std::vector<long> limits(8, 2'000'000);
+    run.take_turns(
+        "pool/speed-up", 40,
+        {{"sequential",
+          [&] {
+              return nanoseconds_for(1, [&] {
+                  [[maybe_unused]] volatile double kept = 0;
+                  for (const long limit : limits) kept = sum_of_roots(limit);
+              });
+          }},
+         {ours, [&] { return nanoseconds_for(1, [&] { pool.map(sum_of_roots, limits); }); }},
+         {"a thread a core", [&] { return on_threads(limits); }}});
 }
 
 void bench_ends() {
     mp::Pool limited({.processes = 2, .task_timeout = 0.2});
-    const double stuck = measure::microseconds_for([&] {
-        try {
-            limited.apply(sleep_on, 0);
-        } catch (const mp::TimeoutError&) {
-        }
-        limited.apply(square, 1);
-    });
-    row("a stuck task, task_timeout 0.2, to the next result", stuck * 1e-3, "ms", "goal ≤ 1,000");
+    measure::Run::report("pool/stuck task", ours, nanoseconds_for(1, [&] {
+                             try {
+                                 limited.apply(sleep_on, 0);
+                             } catch (const mp::TimeoutError&) {
+                             }
+                             limited.apply(square, 1);
+                         }));
     mp::Pool stopped(2);
     const auto result = stopped.map_async([](int) { return ::raise(SIGSTOP); }, {1, 2});
     ::usleep(50'000);
-    row("terminate, with workers that have stopped",
-        measure::microseconds_for([&] { stopped.terminate(); }) * 1e-3, "ms", "goal ≤ 1,000");
+    measure::Run::report("pool/terminate stopped", ours,
+                         nanoseconds_for(1, [&] { stopped.terminate(); }));
 }
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     mp::freeze_support();
-    bench_tasks();
-    bench_parked();
-    bench_start();
+    const measure::Run run(argc, argv);
+    bench_tasks(run);
+    bench_parked(run);
     bench_streams();
-    bench_workers();
+    bench_by_chunk_size(run);
+    bench_by_workers(run);
+    bench_by_items(run);
+    bench_speed_up(run);
     bench_ends();
 }

@@ -1,6 +1,5 @@
 // What an item through a queue costs, beside Boost.Interprocess's message_queue, a pipe, and the
-// copies that it cannot do without. In one run: the two alternate, and the table shows medians and
-// their ratio.
+// copies that it cannot do without; and how that changes with its size and the queue's length.
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
@@ -22,21 +21,14 @@
 
 namespace mp = multiprocessing;
 namespace bi = boost::interprocess;
+using measure::ours;
 
 namespace {
 
 struct Item {
     char bytes[64];
 };
-constexpr long items = 500'000;
-
-/// Runs both alternately and prints a row.
-void compare(const char* work, const char* goal, int rounds, const std::function<double()>& ours,
-             const char* name, const std::function<double()>& theirs) {
-    const measure::Comparison times = measure::alternate(rounds, ours, theirs);
-    std::printf("%-44s %9.1f ns   %-24s %9.1f ns   %5.2f ×   (goal %s)\n", work, times.ours, name,
-                times.theirs, times.ratio(), goal);
-}
+constexpr long items = 200'000;
 
 /// Runs `body` in a child while `here` runs. @returns nanoseconds an item of both
 template <class Body, class Here>
@@ -121,7 +113,7 @@ double stream_through_pipe() {
 }
 
 double round_trips() {
-    constexpr long trips = 100'000;
+    constexpr long trips = 50'000;
     const mp::Queue<int> there;
     const mp::Queue<int> back;
     return with_child(
@@ -138,7 +130,7 @@ double round_trips() {
 }
 
 double round_trips_of_a_flag() {
-    constexpr long trips = 100'000;
+    constexpr long trips = 50'000;
     const mp::RawValue<long> flag(0);
     const auto wait_for = [](std::atomic_ref<long> word, long value) {
         while (word.load(std::memory_order_acquire) != value) {
@@ -161,7 +153,7 @@ double round_trips_of_a_flag() {
 }
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-constexpr long large_items = 500;
+constexpr long large_items = 200;
 
 double stream_large(int maxsize) {
     const mp::Queue<std::vector<char>> queue(maxsize);
@@ -201,27 +193,125 @@ double copy_twice() {
     });
 }
 
+/// How many items of that size take a few hundredths of a second.
+long items_of(std::size_t size) {
+    return std::clamp(static_cast<long>(200 * mebibyte / (size + 2'048)), 8L, 100'000L);
+}
+
+double stream_of_size(std::size_t size) {
+    const long count = items_of(size);
+    const mp::Queue<std::string> queue(64);
+    const std::string item(size, 'x');
+    return with_child(
+        count,
+        [&] {
+            for (long i = 0; i < count; ++i) queue.put(item);
+        },
+        [&] {
+            for (long i = 0; i < count; ++i) queue.get();
+        });
+}
+
+void write_all(int fd, const char* bytes, std::size_t size) {
+    while (size > 0) {
+        const ssize_t written = ::write(fd, bytes, size);
+        if (written <= 0) std::abort();
+        bytes += written;
+        size -= static_cast<std::size_t>(written);
+    }
+}
+
+void read_all(int fd, char* bytes, std::size_t size) {
+    while (size > 0) {
+        const ssize_t got = ::read(fd, bytes, size);
+        if (got <= 0) std::abort();
+        bytes += got;
+        size -= static_cast<std::size_t>(got);
+    }
+}
+
+double stream_of_size_through_pipe(std::size_t size) {
+    const long count = items_of(size);
+    int ends[2];
+    if (::pipe(ends) != 0) std::abort();
+    std::string item(size, 'x');
+    const double time = with_child(
+        count,
+        [&] {
+            for (long i = 0; i < count; ++i) write_all(ends[1], item.data(), size);
+        },
+        [&] {
+            for (long i = 0; i < count; ++i) read_all(ends[0], item.data(), size);
+        });
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return time;
+}
+
+double round_trips_of_size(std::size_t size) {
+    const long count = std::max(items_of(size) / 10, 4L);
+    const mp::Queue<std::string> there(4);
+    const mp::Queue<std::string> back(4);
+    const std::string item(size, 'x');
+    return with_child(
+        count,
+        [&] {
+            for (long i = 0; i < count; ++i) back.put(there.get());
+        },
+        [&] {
+            for (long i = 0; i < count; ++i) {
+                there.put(item);
+                back.get();
+            }
+        });
+}
+
+void bench_by_size(const measure::Run& run) {
+    for (std::size_t size = 8; size <= 64 * mebibyte; size *= 8) {
+        const auto x = static_cast<double>(size);
+        run.take_turns_at(x, "queue/size", 6,
+                          {{ours, [size] { return stream_of_size(size); }},
+                           {"a raw pipe", [size] { return stream_of_size_through_pipe(size); }}});
+        run.take_turns_at(x, "queue/round trip by size", 4,
+                          {{ours, [size] { return round_trips_of_size(size); }}});
+    }
+}
+
+/// That many are put before the first is taken.
+void bench_by_length(const measure::Run& run) {
+    for (long length = 1'000; length <= (run.is_quick() ? 1'000'000 : 10'000'000); length *= 10) {
+        run.take_turns_at(static_cast<double>(length), "queue/length", 4,
+                          {{ours, [length] {
+                                const mp::Queue<long> queue;
+                                return measure::nanoseconds_for(length, [&] {
+                                    for (long i = 0; i < length; ++i) queue.put(i);
+                                    for (long i = 0; i < length; ++i) queue.get();
+                                });
+                            }}});
+    }
+}
+
 }  // namespace
 
-int main() {
-    mp::freeze_support();
+int main(int argc, char** argv) {
+    const measure::Run run(argc, argv);
     constexpr int rounds = 21;
-    const auto unbounded = [] { return stream(0); };
-    compare("64 B items, 1 to 1", "≤ 100 ns, < 1 ×", rounds, unbounded, "message_queue",
-            stream_through_message_queue);
-    compare(
-        "64 B items, 1 to 1, maxsize 1000", "< 1 ×", rounds, [] { return stream(1000); },
-        "message_queue", stream_through_message_queue);
-    compare("64 B items, 1 to 1", "< 1 ×", rounds, unbounded, "a raw pipe", stream_through_pipe);
-    compare("64 B items, 2 to 2", "≤ 2 ×", rounds, stream_two_by_two, "1 to 1", unbounded);
-    compare("round trip through two queues", "≤ 1000 ns", rounds, round_trips, "of a shared flag",
-            round_trips_of_a_flag);
-    compare("1 MiB items, put and get in turn", "≤ 1.3 ×", rounds, there_and_back_large,
-            "two memcpys", copy_twice);
-    compare(
-        "1 MiB items, 1 to 1, maxsize 4", "≤ 1.3 ×", rounds, [] { return stream_large(4); },
-        "two memcpys", copy_twice);
-    compare(
-        "1 MiB items, 1 to 1", "≤ 1.3 ×", rounds, [] { return stream_large(0); }, "two memcpys",
-        copy_twice);
+    const measure::Contender unbounded{ours, [] { return stream(0); }};
+    const measure::Contender copies{"two memcpys", copy_twice};
+    run.take_turns("queue/64 B", rounds,
+                   {unbounded,
+                    {"Boost message_queue", stream_through_message_queue},
+                    {"a raw pipe", stream_through_pipe}});
+    run.take_turns("queue/64 B bounded", rounds,
+                   {{ours, [] { return stream(1000); }},
+                    {"Boost message_queue", stream_through_message_queue}});
+    run.take_turns("queue/64 B two by two", rounds,
+                   {{ours, stream_two_by_two}, {"one to one", unbounded.measure}});
+    run.take_turns("queue/round trip", rounds,
+                   {{ours, round_trips}, {"a shared flag", round_trips_of_a_flag}});
+    run.take_turns("queue/1 MiB in turn", rounds, {{ours, there_and_back_large}, copies});
+    run.take_turns("queue/1 MiB bounded", rounds, {{ours, [] { return stream_large(4); }}, copies});
+    run.take_turns("queue/1 MiB", rounds, {{ours, [] { return stream_large(0); }}, copies});
+    bench_by_size(run);
+    bench_by_length(run);
 }

@@ -1,4 +1,5 @@
 // Counts the primes among 10,000,000 … 10,000,049, every core testing some.
+// SPDX-License-Identifier: MIT
 #include <multiprocessing.hpp>
 
 #include <algorithm>

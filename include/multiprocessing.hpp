@@ -23,9 +23,16 @@
 #include "multiprocessing/shared_memory.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
+#include "multiprocessing/start_method/forkserver.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
 #include "multiprocessing/synchronize.hpp"
 #include "multiprocessing/timeout.hpp"
+#include "multiprocessing/util.hpp"
+
+// Last: they include fmt, and where fmt was included before, the others include their formatters,
+// which who only logs should not pay for.
+#include "multiprocessing/dummy.hpp"
+#include "multiprocessing/logging.hpp"
 
 /// Process parallelism for C++ with the interface of Python's `multiprocessing`.
 namespace multiprocessing {

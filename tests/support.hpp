@@ -39,7 +39,7 @@ inline std::set<std::string> names_in(const char* folder) {
 /// The descriptors that this process has open.
 inline std::set<std::string> descriptors() { return names_in("/proc/self/fd"); }
 
-/// How many processes run this program, zombies apart; this one is of them.
+/// How many processes run this program, zombies apart; this one is of them, and the fork server.
 inline int processes_of_this_program() {
     const auto program_of = [](const std::string& process) {
         std::string path(4096, '\0');

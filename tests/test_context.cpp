@@ -43,7 +43,7 @@ TEST_CASE("A context makes processes and pools of its start method", "[context]"
 TEST_CASE("The start methods have their names", "[context]") {
     REQUIRE(mp::get_start_method() == "fork");
     REQUIRE(mp::get_all_start_methods().front() == mp::get_start_method());
-    REQUIRE(mp::get_all_start_methods().size() == 2);
+    REQUIRE(mp::get_all_start_methods().size() == 3);
     REQUIRE(mp::get_context<"spawn">().get_start_method() == "spawn");
 }
 

@@ -91,6 +91,34 @@ TEST_CASE("Processes as in Python", "[contract]") {
     REQUIRE(mp::get_all_start_methods()[0] == mp::get_start_method());
 }
 
+TEST_CASE("Every start method has its names", "[contract]") {
+    const Watchdog watchdog(60);
+    mp::set_forkserver_preload(nothing);
+    mp::ForkProcess forked(leave, 1);
+    mp::SpawnProcess spawned(leave, 2);
+    mp::ForkServerProcess served(leave, 3);
+    forked.start();
+    spawned.start();
+    served.start();
+    forked.join();
+    spawned.join();
+    served.join();
+    REQUIRE(forked.exitcode() == 1);
+    REQUIRE(spawned.exitcode() == 2);
+    REQUIRE(served.exitcode() == 3);
+    static_assert(mp::ForkContext::get_start_method() == "fork");
+    static_assert(mp::SpawnContext::get_start_method() == "spawn");
+    static_assert(mp::ForkServerContext::get_start_method() == "forkserver");
+    auto ctx = mp::get_context<"forkserver">();
+    auto process = ctx.Process(leave, 4);
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 4);
+    REQUIRE(ctx.Pool(2).map(square, {1, 2, 3})[2] == 9);
+    REQUIRE(mp::get_context<"serial">().Pool(2).map(square, {1, 2, 3})[2] == 9);
+    REQUIRE(mp::get_all_start_methods().size() == 3);
+}
+
 TEST_CASE("Pools and futures as in Python", "[contract]") {
     const Watchdog watchdog(60);
     mp::Pool pool(mp::PoolOptions{.processes = 2, .maxtasksperchild = 100, .retries = 1}, set_up,
@@ -272,4 +300,24 @@ TEST_CASE("Contexts as in Python", "[contract]") {
     REQUIRE(b.recv<int>() == 1);
     REQUIRE(context.Value<int>(4).value == 4);
     REQUIRE(context.Manager().list<int>({1}).size() == 1);
+}
+
+TEST_CASE("Logging and util as in Python", "[contract]") {
+    const Watchdog watchdog(60);
+    auto process = mp::ForkProcess([] {  // logging stays set up
+        mp::log_to_stderr(mp::ERROR).info("n = {}", 1);
+        mp::get_logger().set_level(mp::SUBWARNING);
+        mp::get_logger().sub_debug("not {}", "this");
+        mp::get_logger().log(mp::DEBUG, "nor this");
+        mp::get_logger().set_handler([](const mp::LogRecord& record) {
+            if (record.message != "n = 2" || record.level != mp::WARNING) std::abort();
+        });
+        mp::get_logger().warning("n = {}", 2);
+        mp::util::Finalize([] {}, {.exitpriority = 10});
+        mp::util::register_after_fork([] {});
+        if (mp::get_logger().level() != mp::SUBWARNING) mp::exit(1);
+    });
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 0);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "multiprocessing/queues.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
+#include "multiprocessing/start_method/forkserver.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
 #include "multiprocessing/synchronize.hpp"
 
@@ -50,6 +52,7 @@ class Context {
     [[nodiscard]] auto Process(Args&&... args) const {
         return BasicProcess<StartMethod>(std::forward<Args>(args)...);
     }
+    /// Makes a process with options.
     template <class... Args>
     [[nodiscard]] auto Process(ProcessOptions options, Args&&... args) const {
         return BasicProcess<StartMethod>(std::move(options), std::forward<Args>(args)...);
@@ -60,6 +63,7 @@ class Context {
     [[nodiscard]] auto Pool(Args&&... args) const {
         return BasicPool<StartMethod>(std::forward<Args>(args)...);
     }
+    /// Makes a pool with options.
     template <class... Args>
     [[nodiscard]] auto Pool(const PoolOptions& options, Args&&... args) const {
         return BasicPool<StartMethod>(options, std::forward<Args>(args)...);
@@ -71,7 +75,8 @@ class Context {
         return multiprocessing::ThreadPool(std::forward<Args>(args)...);
     }
 
-    // What processes share is the same under every start method: these are the constructors.
+    /// @{
+    /// Makes what the constructor of that name makes, the same under every start method.
     [[nodiscard]] static auto Lock() { return multiprocessing::Lock(); }
     [[nodiscard]] static auto RLock() { return multiprocessing::RLock(); }
     [[nodiscard]] static auto Semaphore(int value = 1) { return multiprocessing::Semaphore(value); }
@@ -129,9 +134,13 @@ class Context {
     [[nodiscard]] static auto SimpleQueue() {
         return multiprocessing::SimpleQueue<T>();
     }
+    /// @}
 
+    /// Makes a manager, whose pools have this start method.
     [[nodiscard]] static auto Manager() { return BasicManager<StartMethod>(); }
 
+    /// @{
+    /// As the functions of the library, with this start method.
     [[nodiscard]] static constexpr std::string_view get_start_method() noexcept {
         return StartMethod::name;
     }
@@ -144,24 +153,49 @@ class Context {
     [[nodiscard]] static auto parent_process() { return multiprocessing::parent_process(); }
     [[nodiscard]] static auto active_children() { return multiprocessing::active_children(); }
     static void freeze_support() { multiprocessing::freeze_support(); }
+    /// @}
+
+    friend std::string text_of(const Context&) { return "<" + name() + ">"; }
+
+  protected:
+    /// Returns what the class is called.
+    static std::string name() {
+        constexpr std::string_view method = StartMethod::name;
+        if (method == start_method::forkserver::name) return "ForkServerContext";
+        std::string name = std::string(method) + "Context";
+        name[0] = static_cast<char>(name[0] - 'a' + 'A');
+        return name;
+    }
 };
 
+/// @{
+/// The context of one start method, as get_context makes it.
 using ForkContext = Context<start_method::fork>;
 using SpawnContext = Context<start_method::spawn>;
+using ForkServerContext = Context<start_method::forkserver>;
+/// @}
+/// Starts nothing: targets and tasks run in the caller, at once and in order, for the debugger.
+/// While one runs, the whole program answers to its name, so this is for programs in one thread.
+using SerialContext = Context<start_method::serial>;
 
-/// Returns the context of the start method with that name: "fork" or "spawn". An unknown name does
-/// not compile.
+/// Returns the context of the start method with that name: "fork", "spawn" or "forkserver"; or
+/// "serial", where nothing is started. An unknown name does not compile.
 template <detail::Literal name>
 [[nodiscard]] constexpr auto get_context() noexcept {
     if constexpr (name.view() == start_method::fork::name) {
         return ForkContext();
     } else if constexpr (name.view() == start_method::spawn::name) {
         return SpawnContext();
+    } else if constexpr (name.view() == start_method::forkserver::name) {
+        return ForkServerContext();
+    } else if constexpr (name.view() == start_method::serial::name) {
+        return SerialContext();
     } else {
         static_assert(
             detail::never<std::integral_constant<detail::Literal<sizeof(name.text)>, name>>,
             "multiprocessing: get_context: there is no start method of this name; the "
-            "start methods are \"fork\" and \"spawn\"");
+            "start methods are \"fork\", \"spawn\" and \"forkserver\", and for the debugger "
+            "\"serial\"");
     }
 }
 
@@ -175,7 +209,8 @@ template <detail::Literal name>
 
 /// Returns the names of all start methods, the default first.
 [[nodiscard]] inline std::vector<std::string_view> get_all_start_methods() {
-    std::vector<std::string_view> names{start_method::fork::name, start_method::spawn::name};
+    std::vector<std::string_view> names{start_method::fork::name, start_method::spawn::name,
+                                        start_method::forkserver::name};
     std::stable_partition(names.begin(), names.end(),
                           [](std::string_view name) { return name == get_start_method(); });
     return names;

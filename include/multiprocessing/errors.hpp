@@ -67,10 +67,13 @@ class RemoteError : public ProcessError {
           process_name_(std::move(process_name)),
           pid_(pid) {}
 
+    /// @{
+    /// Returns what the constructor was given.
     [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
     [[nodiscard]] const std::string& message() const noexcept { return message_; }
     [[nodiscard]] const std::string& process_name() const noexcept { return process_name_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    /// @}
 
   private:
     std::string type_name_;
@@ -88,8 +91,11 @@ class WorkerLost : public ProcessError {
     WorkerLost(const std::string& what, int exitcode, pid_t pid)
         : ProcessError(what), exitcode_(exitcode), pid_(pid) {}
 
+    /// @{
+    /// Returns what the constructor was given.
     [[nodiscard]] int exitcode() const noexcept { return exitcode_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    /// @}
 
   private:
     int exitcode_;

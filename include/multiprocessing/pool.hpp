@@ -15,32 +15,13 @@
 #include <utility>
 
 #include "multiprocessing/pool/interface.hpp"
+#include "multiprocessing/pool/options.hpp"
 #include "multiprocessing/pool/process_backend.hpp"
 #include "multiprocessing/pool/progress.hpp"
-#include "multiprocessing/pool/statistics.hpp"
 #include "multiprocessing/pool/thread_pool.hpp"
-#include "multiprocessing/pool/trace.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing {
-
-/// What a Pool is to be; designated initialisers name the fields.
-struct PoolOptions {
-    /// Worker processes, at least 1.
-    int processes = process_cpu_count();
-    /// Chunks after which a worker is replaced by a fresh one; 0: never.
-    int maxtasksperchild = 0;
-    /// How long a task may run, in seconds; then its worker is killed, and it is a TimeoutError.
-    Timeout task_timeout = std::nullopt;
-    /// How often an item is tried again whose worker died. Items before it in its chunk are not.
-    int retries = 0;
-    /// Items that imap reads ahead of the results taken; 0: some for each worker.
-    int buffersize = 0;
-    /// Whether map and starmap show how far they are, on standard error.
-    bool progress = false;
-    /// Chunks that each worker remembers for `trace`.
-    int traced = 1024;
-};
 
 /// Worker processes that run tasks.
 ///
@@ -73,6 +54,7 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         : BasicPool(PoolOptions{.processes = processes}, std::forward<Initializer>(initializer),
                     std::forward<Args>(args)...) {}
 
+    /// Starts workers with options, each of which calls `initializer(args...)` first.
     template <class Initializer, class... Args>
     BasicPool(const PoolOptions& options, Initializer&& initializer, Args&&... args) {
         open(options, detail::make_target<StartMethod::inherits_memory>(
@@ -86,22 +68,14 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         backend_.supervisor()->end();
     }
 
-    /// Returns what each worker has done so far, and the slowest tasks.
-    [[nodiscard]] PoolStats stats() const {
-        return detail::read_stats(backend_.supervisor()->board());
-    }
-
-    /// Writes the timeline of the latest tasks of each worker (PoolOptions::traced of them) as a
-    /// file that chrome://tracing and ui.perfetto.dev open.
-    /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
-    void trace(const std::string& path) const {
-        detail::write_trace(backend_.supervisor()->board(), path);
+    friend std::string text_of(const BasicPool& pool) {
+        return pool.text("multiprocessing.pool.Pool");
     }
 
   private:
     [[gnu::cold]] void open(const PoolOptions& options,
                             std::shared_ptr<detail::Target> initializer) {
-        check_options(options);
+        detail::check_options(options);
         buffersize_ = static_cast<std::size_t>(options.buffersize);
         shows_progress_ = options.progress;
         backend_.open({static_cast<std::uint32_t>(options.processes),
@@ -114,16 +88,6 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
         exit_hook_ = detail::ExitHooks::add(15, [weak = std::weak_ptr(backend_.supervisor())] {
             if (const auto supervisor = weak.lock()) supervisor->end();
         });
-    }
-
-    [[gnu::cold]] static void check_options(const PoolOptions& options) {
-        if (options.processes < 1) throw ValueError("Number of processes must be at least 1");
-        if (options.maxtasksperchild < 0) {
-            throw ValueError("maxtasksperchild must be at least 1, or 0 for no limit");
-        }
-        if (options.retries < 0) throw ValueError("retries must be at least 0");
-        if (options.buffersize < 0) throw ValueError("buffersize must be at least 1, or 0");
-        if (options.traced < 0) throw ValueError("traced must be at least 0");
     }
 
     [[gnu::cold]] static std::shared_ptr<detail::Child> start_worker(
@@ -150,6 +114,22 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
     std::size_t exit_hook_ = 0;
 };
 
+/// The pool of the serial context: every task runs in the caller, at once.
+template <>
+class BasicPool<start_method::serial> : public detail::LocalPool<detail::SerialCrew> {
+  public:
+    using LocalPool::LocalPool;
+
+    friend std::string text_of(const BasicPool& pool) {
+        return pool.text("multiprocessing.pool.Pool");
+    }
+};
+
+/// A pool of the default start method.
 using Pool = BasicPool<default_start_method>;
 
 }  // namespace multiprocessing
+
+#ifdef FMT_VERSION
+#include "multiprocessing/detail/format.hpp"
+#endif

@@ -19,10 +19,14 @@
 #include <vector>
 
 #include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/process/bootstrap.hpp"
 #include "multiprocessing/process/state.hpp"
 #include "multiprocessing/process/target.hpp"
 #include "multiprocessing/start_method/fork.hpp"
+#include "multiprocessing/start_method/forkserver.hpp"
+#include "multiprocessing/start_method/freeze_support.hpp"
+#include "multiprocessing/start_method/serial.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
 #include "multiprocessing/timeout.hpp"
 
@@ -33,7 +37,7 @@
 namespace multiprocessing {
 
 /// The start method of Process, Pool and the rest: fork, unless the program is compiled with
-/// -DMULTIPROCESSING_START_METHOD=spawn (a CMake option of the same name).
+/// -DMULTIPROCESSING_START_METHOD=spawn or =forkserver (a CMake option of the same name).
 using default_start_method = start_method::MULTIPROCESSING_START_METHOD;
 
 /// What can be said of a process before it starts; designated initialisers name the fields.
@@ -41,6 +45,20 @@ struct ProcessOptions {
     std::string name = {};            ///< empty: Process-1, Process-2, …
     std::optional<bool> daemon = {};  ///< none: as the process that makes it
 };
+
+namespace detail {
+
+/// Says how far a child is, as Python does; none is one that was not started.
+inline std::string process_state_text(Child* child) {
+    if (child == nullptr) return " initial";
+    const std::optional<int> status = child->exitcode();
+    if (!status) return " started";
+    const char* const name = *status < 0 ? ::sigabbrev_np(-*status) : nullptr;
+    return " stopped exitcode=" +
+           (name != nullptr ? "-SIG" + std::string(name) : std::to_string(*status));
+}
+
+}  // namespace detail
 
 /// A function call in a process of its own.
 ///
@@ -68,13 +86,16 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     explicit BasicProcess(F&& f, Args&&... args)
         : BasicProcess(ProcessOptions{}, std::forward<F>(f), std::forward<Args>(args)...) {}
 
+    /// Makes a process with options.
     template <class F, class... Args>
     BasicProcess(ProcessOptions options, F&& f, Args&&... args) : BasicProcess(std::move(options)) {
         this->target_ = detail::make_target<StartMethod::inherits_memory>(
             std::forward<F>(f), std::forward<Args>(args)...);
     }
 
+    /// Takes the process over.
     BasicProcess(BasicProcess&&) noexcept = default;
+    /// Takes the process over.
     BasicProcess& operator=(BasicProcess&&) noexcept = default;
 
     /// A process that runs goes on: it is joined, or as a daemon terminated, when this one ends.
@@ -84,7 +105,7 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     /// @throws AssertionError when it was started already, belongs to another process, or the
     /// caller
     ///         is a daemon
-    /// @throws RuntimeError under spawn, when main has not called freeze_support()
+    /// @throws RuntimeError under spawn and forkserver, when main has not called freeze_support()
     /// @throws std::system_error EAGAIN, ENOMEM, EMFILE; then there is no child, and start may be
     ///         called again
     void start() {
@@ -105,6 +126,7 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
                 this->run();
             },
             this->target_.get());
+        in_child_ = false;  // nothing has changed it, but for a target that ran in this process
         state.add(child_);
         detail::register_exit_handler();
         // As in Python: what the target holds (the other end of a pipe, say) is the child's now.
@@ -157,12 +179,15 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
         closed_ = true;
     }
 
+    /// Returns its name.
     [[nodiscard]] std::string name() const { return name_; }
+    /// Changes its name.
     void set_name(std::string name) {
         name_ = std::move(name);
         if (child_) child_->set_name(name_);
     }
 
+    /// Says whether it is a daemon, which ends with its parent.
     [[nodiscard]] bool daemon() const noexcept { return daemon_; }
     /// @throws AssertionError after start
     void set_daemon(bool daemon) {
@@ -176,6 +201,7 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
         if (in_child_) return ::getpid();
         return child_ ? std::optional(child_->pid()) : std::nullopt;
     }
+    /// Returns what pid returns.
     [[nodiscard]] std::optional<pid_t> ident() const { return pid(); }
 
     /// Returns how the process ended: its status, or -N when signal N killed it; nothing before.
@@ -195,7 +221,20 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
 
     /// Returns the key that the process proves its belonging to the family with, in bytes.
     [[nodiscard]] std::string authkey() const { return authkey_; }
+    /// Changes its authentication key.
     void set_authkey(std::string authkey) { authkey_ = std::move(authkey); }
+
+    friend std::string text_of(const BasicProcess& process) {
+        std::string text = "<Process name='" + process.name_ + "'";
+        if (process.closed_) return text + " closed>";
+        const bool is_mine = !process.child_ || process.child_->is_mine();
+        if (const auto pid = process.pid()) text += " pid=" + std::to_string(*pid);
+        text += " parent=" + std::to_string(process.creator_pid_);
+        text += process.in_child_ ? " started"
+                : !is_mine        ? " unknown"
+                                  : detail::process_state_text(process.child_.get());
+        return text + (process.daemon_ ? " daemon>" : ">");
+    }
 
   private:
     void check_open() const {
@@ -225,18 +264,25 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     std::string lineage_;
     std::string authkey_;
     detail::ProcessId creator_ = detail::self();
+    pid_t creator_pid_ = ::getpid();
     std::shared_ptr<detail::Child> child_;
     bool in_child_ = false;
     bool closed_ = false;
 };
 
+/// @{
+/// A process with the default start method, or with the one that it is named after.
 using Process = BasicProcess<default_start_method>;
 using ForkProcess = BasicProcess<start_method::fork>;
 using SpawnProcess = BasicProcess<start_method::spawn>;
+using ForkServerProcess = BasicProcess<start_method::forkserver>;
+/// @}
 
 /// This process, as current_process() gives it.
 class CurrentProcess {
   public:
+    /// @{
+    /// As in BasicProcess.
     [[nodiscard]] std::string name() const { return detail::state().name(); }
     void set_name(std::string name) const { detail::state().set_name(std::move(name)); }
     [[nodiscard]] pid_t pid() const { return ::getpid(); }
@@ -245,18 +291,31 @@ class CurrentProcess {
     [[nodiscard]] std::string authkey() const { return detail::state().authkey(); }
     void set_authkey(std::string key) const { detail::state().set_authkey(std::move(key)); }
     [[nodiscard]] bool is_alive() const noexcept { return true; }
+    /// @}
+
+    friend std::string text_of(const CurrentProcess& process) {
+        const detail::ProcessIdentity& identity = detail::state().identity();
+        const bool is_main = identity.parent_pid == 0;
+        return std::string(is_main ? "<_MainProcess" : "<Process") + " name='" + process.name() +
+               "' parent=" + (is_main ? "None" : std::to_string(identity.parent_pid)) +
+               (identity.daemon ? " started daemon>" : " started>");
+    }
 };
 
 /// The process that started this one, as parent_process() gives it.
 class ParentProcess {
   public:
+    /// For parent_process.
     ParentProcess(std::string name, pid_t pid, detail::ProcessId id)
         : name_(std::move(name)), pid_(pid), id_(id) {}
 
+    /// @{
+    /// As in BasicProcess.
     [[nodiscard]] std::string name() const { return name_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] pid_t ident() const noexcept { return pid_; }
     [[nodiscard]] bool is_alive() const { return detail::heap().family().is_alive(id_); }
+    /// @}
 
     /// Waits until the parent has ended. @returns whether it has
     [[nodiscard]] bool join(Timeout timeout = std::nullopt) const {
@@ -268,6 +327,11 @@ class ParentProcess {
         return detail::poll_readable(pidfd.get(), deadline);
     }
 
+    friend std::string text_of(const ParentProcess& process) {
+        return "<ParentProcess name='" + process.name_ + "' pid=" + std::to_string(process.pid_) +
+               (process.is_alive() ? " started>" : " stopped>");
+    }
+
   private:
     std::string name_;
     pid_t pid_;
@@ -277,8 +341,11 @@ class ParentProcess {
 /// A running child of this process, as active_children() gives it.
 class ActiveChild {
   public:
+    /// For active_children.
     explicit ActiveChild(std::shared_ptr<detail::Child> child) : child_(std::move(child)) {}
 
+    /// @{
+    /// As in BasicProcess.
     [[nodiscard]] std::string name() const { return child_->name(); }
     [[nodiscard]] pid_t pid() const noexcept { return child_->pid(); }
     [[nodiscard]] pid_t ident() const noexcept { return child_->pid(); }
@@ -288,11 +355,18 @@ class ActiveChild {
     [[nodiscard]] int sentinel() const { return child_->sentinel(); }
     void terminate() const { child_->signal(SIGTERM); }
     void kill() const { child_->signal(SIGKILL); }
+    /// @}
 
+    /// Waits until the child has ended. @returns whether it has
     bool join(Timeout timeout = std::nullopt) const {
         if (!child_->wait(timeout)) return false;
         detail::state().remove(*child_);
         return true;
+    }
+
+    friend std::string text_of(const ActiveChild& child) {
+        return "<Process name='" + child.name() + "' pid=" + std::to_string(child.pid()) +
+               detail::process_state_text(child.child_.get()) + (child.daemon() ? " daemon>" : ">");
     }
 
   private:
@@ -333,3 +407,7 @@ inline int cpu_count() { return static_cast<int>(std::max(1L, ::sysconf(_SC_NPRO
 inline int process_cpu_count() { return detail::usable_cpu_count(); }
 
 }  // namespace multiprocessing
+
+#ifdef FMT_VERSION
+#include "multiprocessing/detail/format.hpp"
+#endif

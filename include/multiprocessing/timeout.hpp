@@ -25,16 +25,20 @@ namespace multiprocessing {
 ///     lock.acquire(true, 0.5);   lock.acquire(true, 500ms);   lock.acquire(true, std::nullopt);
 class Timeout {
   public:
+    /// Never runs out.
     constexpr Timeout(std::nullopt_t = std::nullopt) noexcept {}
 
+    /// Takes a number of seconds.
     template <class Number>
         requires std::is_arithmetic_v<Number>
     constexpr Timeout(Number seconds) : nanoseconds_(from_seconds(static_cast<double>(seconds))) {}
 
+    /// Takes a duration.
     template <class Rep, class Period>
     constexpr Timeout(std::chrono::duration<Rep, Period> duration)
         : Timeout(std::chrono::duration<double>(duration).count()) {}
 
+    /// Takes what may be none, which never runs out.
     template <class T>
         requires std::is_constructible_v<Timeout, T>
     constexpr Timeout(const std::optional<T>& timeout)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: get_context: there is no start method of this name
-// EXPECT: the start methods are .*fork.* and .*spawn
+// EXPECT: the start methods are .*fork.*spawn.*forkserver
 // EXPECT: thread|116, 104, 114, 101, 97, 100
 #include <multiprocessing/context.hpp>
 

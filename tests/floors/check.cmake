@@ -14,14 +14,13 @@ set(parts
   "2 synchronize"
   "2 reduction"
   "2 logging"
-  "2 util"
-  "3 process start_method"
+  "3 process start_method util"
   "4 queues"
   "4 connection"
   "4 sharedctypes"
   "4 shared_memory"
   "5 pool"
-  "7 context"
+  "7 context dummy"
   "6 futures"
   "6 managers")
 

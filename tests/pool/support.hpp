@@ -22,7 +22,7 @@ namespace mp = multiprocessing;
 using support::in_heap;
 using support::InHeap;
 
-#define START_METHODS mp::start_method::fork, mp::start_method::spawn
+#define START_METHODS mp::start_method::fork, mp::start_method::spawn, mp::start_method::forkserver
 
 namespace support {
 
@@ -50,6 +50,12 @@ class Tidy {
     std::set<std::string> descriptors_;
     std::set<std::string> shm_;
 };
+
+/// How many fork servers run: one, when it was needed.
+inline int fork_servers() {
+    const auto id = mp::detail::Family::unpack(mp::detail::fork_server_state().server.load());
+    return id && mp::detail::heap().family().is_alive(id) ? 1 : 0;
+}
 
 /// Kills a random child every now and then, from a thread, until the end of its scope.
 class RandomKiller {

@@ -117,10 +117,9 @@ TEMPLATE_TEST_CASE("A pool may show the progress of map", "[pool][progress]", ST
     REQUIRE_THROWS_AS(pool.map(fail_at_odd, numbers(9)), std::out_of_range);
 }
 
-TEMPLATE_TEST_CASE("stats tells what each worker has done, and the slowest tasks", "[pool]",
-                   START_METHODS) {
-    const Tidy tidy;
-    mp::BasicPool<TestType> pool(2);
+/// @param workers of the pool
+template <class Pool>
+void check_stats(Pool& pool, std::size_t workers) {
     pool.map(square, numbers(1000), 10);
     std::vector milliseconds(20, 1);
     milliseconds[7] = 60;
@@ -134,7 +133,7 @@ TEMPLATE_TEST_CASE("stats tells what each worker has done, and the slowest tasks
         return tasks == 1021;
     }));
     const mp::PoolStats stats = pool.stats();
-    REQUIRE(stats.workers.size() == 2);
+    REQUIRE(stats.workers.size() == workers);
     double busy = 0;
     for (const mp::WorkerStats& worker : stats.workers) {
         REQUIRE(worker.pid > 0);
@@ -150,10 +149,33 @@ TEMPLATE_TEST_CASE("stats tells what each worker has done, and the slowest tasks
     REQUIRE(stats.slowest[1].first == 11);
 }
 
-TEMPLATE_TEST_CASE("trace writes the tasks as Chrome's trace events", "[pool]", START_METHODS) {
+TEMPLATE_TEST_CASE("stats tells what each worker has done, and the slowest tasks", "[pool]",
+                   START_METHODS) {
     const Tidy tidy;
+    mp::BasicPool<TestType> pool(2);
+    check_stats(pool, 2);
+}
+
+TEST_CASE("stats of pools within the process", "[pool]") {
+    const Tidy tidy;
+    mp::ThreadPool threads(2);
+    check_stats(threads, 2);
+    mp::BasicPool<mp::start_method::serial> serial(2);
+    check_stats(serial, 1);  // the caller does it all
+}
+
+TEST_CASE("stats may be asked for while threads work", "[pool]") {
+    const Tidy tidy;
+    mp::ThreadPool pool(2);
+    auto result = pool.map_async(square, numbers(20'000), {.chunksize = 1});
+    while (!result.ready()) REQUIRE(pool.stats().workers.size() == 2);
+    REQUIRE(result.get().size() == 20'000);
+}
+
+/// @param pool with one worker, which remembers 8 chunks
+template <class Pool>
+void check_trace(Pool& pool) {
     const std::string path = "/tmp/multiprocessing_trace_" + std::to_string(::getpid());
-    mp::BasicPool<TestType> pool({.processes = 1, .traced = 8});
     pool.map(square, numbers(100), 5);
     pool.apply(square, 3);
     REQUIRE(support::eventually([&] { return pool.stats().workers[0].tasks == 101; }));
@@ -172,8 +194,31 @@ TEMPLATE_TEST_CASE("trace writes the tasks as Chrome's trace events", "[pool]", 
     }
     REQUIRE((events >= 7 && events <= 8));
     REQUIRE_THROWS_AS(pool.trace("/no such folder/file"), std::system_error);
-    mp::BasicPool<TestType> untraced({.processes = 1, .traced = 0});
-    untraced.apply(square, 2);
-    untraced.trace(path);
+}
+
+/// @param pool that remembers nothing
+template <class Pool>
+void check_empty_trace(Pool& pool) {
+    const std::string path = "/tmp/multiprocessing_trace_" + std::to_string(::getpid());
+    pool.apply(square, 2);
+    pool.trace(path);
     ::unlink(path.c_str());
+}
+
+TEMPLATE_TEST_CASE("trace writes the tasks as Chrome's trace events", "[pool]", START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool({.processes = 1, .traced = 8});
+    check_trace(pool);
+    mp::BasicPool<TestType> untraced({.processes = 1, .traced = 0});
+    check_empty_trace(untraced);
+}
+
+TEST_CASE("trace of pools within the process", "[pool]") {
+    const Tidy tidy;
+    mp::ThreadPool threads({.processes = 1, .traced = 8});
+    check_trace(threads);
+    mp::ThreadPool untraced({.processes = 1, .traced = 0});
+    check_empty_trace(untraced);
+    mp::BasicPool<mp::start_method::serial> serial({.processes = 1, .traced = 8});
+    check_trace(serial);
 }

@@ -5,12 +5,17 @@
 
 #include "tests/pool/support.hpp"
 
+#include <sched.h>
 #include <sys/resource.h>
 
+#include <fstream>
+#include <iterator>
 #include <list>
 #include <map>
 #include <optional>
 #include <ranges>
+#include <set>
+#include <sstream>
 
 namespace {
 
@@ -264,7 +269,8 @@ TEMPLATE_TEST_CASE("A worker's own pool ends when the worker is terminated", "[p
         caller.join();
     }
     // The orphans go to init, so that this process cannot wait for them: it looks for their names.
-    REQUIRE(support::eventually([] { return support::processes_of_this_program() == 1; }));
+    REQUIRE(support::eventually(
+        [] { return support::processes_of_this_program() == 1 + support::fork_servers(); }));
 }
 
 TEMPLATE_TEST_CASE("What a large call held goes back when it returns", "[pool]", START_METHODS) {
@@ -361,4 +367,50 @@ TEMPLATE_TEST_CASE("A forked child's copies of results and streams take nothing 
     gate.open();
     REQUIRE(pending->get() == 5);
     for (int i = 1; i < 40; ++i) REQUIRE(stream->next() == Point{-1, "s'"});
+}
+
+namespace {
+
+cpu_set_t affinity(pid_t pid) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    REQUIRE(::sched_getaffinity(pid, sizeof cores, &cores) == 0);
+    return cores;
+}
+
+/// The core that a process runs on, or ran on last.
+int core_of(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    std::string field;
+    for (int number = 3; number <= 39; ++number) fields >> field;  // "processor"
+    return std::stoi(field);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("As many workers as cores sleep each on a core of its own", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    const int cores = mp::process_cpu_count();
+    if (cores < 2) return;
+    mp::BasicPool<TestType> pool(cores);
+    pool.map(square, numbers(100));
+    REQUIRE(support::eventually([&] {
+        std::set<int> used;
+        for (const mp::WorkerStats& worker : pool.stats().workers) {
+            if (worker.pid != 0) used.insert(core_of(worker.pid));
+        }
+        // They are woken for a moment, should another program have had the core.
+        if (static_cast<int>(used.size()) != cores) pool.map(square, numbers(100));
+        return static_cast<int>(used.size()) == cores;
+    }));
+    const cpu_set_t own = affinity(0);
+    for (const mp::WorkerStats& worker : pool.stats().workers) {
+        REQUIRE(support::eventually([&] {  // it may be on its way to its core
+            const cpu_set_t cores_of_worker = affinity(worker.pid);
+            return static_cast<bool>(CPU_EQUAL(&own, &cores_of_worker));
+        }));
+    }
 }

@@ -48,13 +48,13 @@ struct Point {
     double y;
     bool operator==(const Point&) const = default;
 };
-struct Record {
+struct Row {
     std::string name;
     std::vector<Point> points;
     std::map<std::string, Point> named;
     std::optional<std::string> comment;
     std::variant<int, std::string> either;
-    bool operator==(const Record&) const = default;
+    bool operator==(const Row&) const = default;
 };
 struct Constant {
     const int number;
@@ -257,9 +257,9 @@ TEST_CASE("Products, sums and the standard's value types arrive", "[reduction]")
 }
 
 TEST_CASE("Structs arrive without a line of boilerplate", "[reduction]") {
-    const Record record{"n", {{1, 2}, {3, 4}}, {{"k", {5, 6}}}, "c", "e"};
+    const Row record{"n", {{1, 2}, {3, 4}}, {{"k", {5, 6}}}, "c", "e"};
     CHECK(arrives(record));
-    CHECK(arrives(std::vector<Record>{record, {}}));
+    CHECK(arrives(std::vector<Row>{record, {}}));
     CHECK(arrives(Arrays{{1, 2, 3}, {"a", "b"}}));
     CHECK(arrives(Bits{3, 17}));
     CHECK(arrives(Tagged{{}, 1, "a"}));

@@ -20,7 +20,7 @@
 
 namespace mp = multiprocessing;
 
-#define START_METHODS mp::start_method::fork, mp::start_method::spawn
+#define START_METHODS mp::start_method::fork, mp::start_method::spawn, mp::start_method::forkserver
 
 namespace support {
 
@@ -48,8 +48,7 @@ class Child {
     /// Kills it and leaves it as a zombie, so that its record in the table stays.
     void kill_only() {
         process_.kill();
-        siginfo_t info{};
-        ::waitid(P_PID, static_cast<id_t>(*process_.pid()), &info, WEXITED | WNOWAIT);
+        mp::detail::poll_readable(process_.sentinel(), mp::Timeout());
     }
     mp::BasicProcess<Method>& operator*() { return process_; }
 

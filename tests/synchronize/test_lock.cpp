@@ -277,7 +277,7 @@ TEMPLATE_TEST_CASE("None of eight contenders starves", "[synchronize][lock]", ST
     const support::InHeap<Shares> shares;
     std::list<Child<TestType>> children;
     for (int i = 0; i < 8; ++i) children.emplace_back(contend, lock, shares.offset(), i);
-    ::usleep(support::sanitized ? 2'000'000 : 10'000'000);
+    ::usleep(support::sanitized ? 2'000'000 : 5'000'000);
     shares->stop = true;
     for (auto& child : children) REQUIRE(child.join() == 0);
     std::int64_t sum = 0;

@@ -26,6 +26,7 @@
 #include "multiprocessing/connection/state.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/reduction.hpp"
 #include "multiprocessing/timeout.hpp"
@@ -50,7 +51,9 @@ namespace multiprocessing {
 /// @par Source CPython Lib/multiprocessing/connection.py, Connection
 class Connection {
   public:
+    /// Takes the end over; the other is closed then.
     Connection(Connection&&) noexcept = default;
+    /// Closes its own end, if it has one, and takes the other's over.
     Connection& operator=(Connection&& other) noexcept {
         if (this != &other) {
             close();
@@ -74,6 +77,7 @@ class Connection {
     void send(const T& object) {
         send_object(object);
     }
+    /// Sends an object that is not needed here any more: what it holds is let go after it.
     template <class T>
         requires(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)
     void send(T&& object) {
@@ -82,6 +86,7 @@ class Connection {
             [[maybe_unused]] const T consumed(std::move(object));
         }
     }
+    /// Sends the items as a `std::vector<T>`.
     template <class T>
     void send(std::initializer_list<T> items) {
         send_object(std::vector<T>(items));
@@ -124,6 +129,7 @@ class Connection {
                     std::optional<std::size_t> size = std::nullopt) {
         send_bytes(std::as_bytes(std::span(bytes)), offset, size);
     }
+    /// Sends the bytes of a span, as the other one those of a text.
     void send_bytes(std::span<const std::byte> bytes, std::size_t offset = 0,
                     std::optional<std::size_t> size = std::nullopt) {
         if (offset > bytes.size()) throw ValueError("buffer length < offset");
@@ -161,6 +167,7 @@ class Connection {
         if (offset > buffer.size()) throw ValueError("offset too large");
         return state().receive_bytes_into(buffer.subspan(offset));
     }
+    /// Receives into the bytes of anything that is contiguous.
     template <detail::plain_buffer Buffer>
         requires(!std::is_convertible_v<Buffer, std::span<std::byte>>)
     std::size_t recv_bytes_into(Buffer&& buffer, std::size_t offset = 0) {
@@ -182,9 +189,12 @@ class Connection {
     /// @throws ValueError when the connection is closed
     [[nodiscard]] int fileno() const { return state().fileno(); }
 
+    /// @{
+    /// Says whether it is closed, and what it can be used for.
     [[nodiscard]] bool closed() const noexcept { return state_ == nullptr || state_->closed(); }
     [[nodiscard]] bool readable() const noexcept { return state_ != nullptr && state_->readable(); }
     [[nodiscard]] bool writable() const noexcept { return state_ != nullptr && state_->writable(); }
+    /// @}
 
     /// Closes this end; a second time does nothing. While another thread is in a call, the
     /// descriptor is closed when that returns; the call is not ended by it.
@@ -201,9 +211,11 @@ class Connection {
 
     // --- for the library ---
 
+    /// Makes a connection of a descriptor.
     Connection(detail::Descriptor fd, detail::ConnectionMode mode)
         : state_(std::make_shared<detail::ConnectionState>(std::move(fd), mode)) {}
 
+    /// Returns what wait waits for.
     [[nodiscard]] const std::shared_ptr<detail::ConnectionState>& shared_state() const noexcept {
         return state_;
     }
@@ -223,6 +235,7 @@ class Connection {
             archive.write_handle(detail::park_descriptor(fd).any());
         }
     }
+    /// Reads it from a message, as archive_to wrote it.
     static Connection from_archive(detail::InputArchive& archive) {
         const unsigned flags = archive.read<std::uint8_t>();
         if (flags > 15 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
@@ -231,6 +244,14 @@ class Connection {
                 ? detail::Descriptor(archive.read_descriptor())
                 : detail::take_parked_descriptor(archive.read_handle(), archive.keeps_message());
         return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0}};
+    }
+
+    friend std::string text_of(const Connection& connection) {
+        if (connection.closed()) return "<Connection closed>";
+        const char* const mode = !connection.writable()   ? " read-only"
+                                 : !connection.readable() ? " write-only"
+                                                          : "";
+        return "<Connection fd=" + std::to_string(connection.fileno()) + mode + ">";
     }
 
   private:

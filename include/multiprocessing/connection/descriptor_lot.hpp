@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-#include "multiprocessing/connection/descriptor_passing.hpp"
+#include "multiprocessing/detail/descriptor_passing.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/heap/shared_heap.hpp"

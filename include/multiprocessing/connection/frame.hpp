@@ -29,7 +29,7 @@
 #include <span>
 
 #include "multiprocessing/connection/byte_stream.hpp"
-#include "multiprocessing/connection/descriptor_passing.hpp"
+#include "multiprocessing/detail/descriptor_passing.hpp"
 #include "multiprocessing/reduction/archive.hpp"
 #include "multiprocessing/reduction/payload.hpp"
 

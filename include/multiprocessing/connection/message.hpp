@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "multiprocessing/connection/byte_stream.hpp"
-#include "multiprocessing/connection/descriptor_passing.hpp"
 #include "multiprocessing/connection/frame.hpp"
+#include "multiprocessing/detail/descriptor_passing.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/reduction/archive.hpp"
 #include "multiprocessing/reduction/payload.hpp"

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -54,6 +55,10 @@ class Waitable {
         if (connection_ == nullptr) return false;
         connection_->check_open();
         return connection_->has_message();
+    }
+
+    friend std::string text_of(const Waitable& waitable) {
+        return "<Waitable fd=" + std::to_string(waitable.fd_) + ">";
     }
 
   private:
@@ -118,6 +123,7 @@ inline std::vector<Waitable> wait(std::initializer_list<Waitable> objects,
                                   Timeout timeout = std::nullopt) {
     return detail::wait_for_any(std::vector<Waitable>(objects), detail::Deadline(timeout));
 }
+/// Waits for the objects of a range.
 template <class Range>
     requires requires(Range& range) {
         { *std::begin(range) } -> std::convertible_to<Waitable>;

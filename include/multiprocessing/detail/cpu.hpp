@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -33,6 +34,32 @@ inline int affinity_cpu_count() {
         if (error != EINVAL) break;
     }
     return 1;
+}
+
+/// Returns a bit for the core that this thread runs on; there are more cores than bits.
+inline std::uint32_t mark_of_this_core() noexcept {
+    return std::uint32_t{1} << static_cast<unsigned>(::sched_getcpu()) % 32;
+}
+
+/// Moves this thread to one of the cores that it may run on. The kernel is free to move it on.
+/// @param number of the core among them, counted round
+/// @returns the core; -1 when it stays where it is, e.g. with more than 1024 cores
+inline int go_to_core(std::uint32_t number) noexcept {
+    cpu_set_t allowed;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return -1;
+    const auto count = static_cast<std::uint32_t>(CPU_COUNT(&allowed));
+    if (count < 2) return -1;
+    int core = -1;
+    for (std::uint32_t left = number % count + 1; left != 0; --left) {
+        do ++core;
+        while (!CPU_ISSET(core, &allowed));
+    }
+    cpu_set_t chosen;
+    CPU_ZERO(&chosen);
+    CPU_SET(core, &chosen);
+    if (::sched_setaffinity(0, sizeof chosen, &chosen) != 0) return -1;
+    ::sched_setaffinity(0, sizeof allowed, &allowed);
+    return core;
 }
 
 /// Returns the path of this process's control group below `controller` ("" for cgroup v2), or "".

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <cstdint>
@@ -22,6 +23,12 @@ namespace multiprocessing::detail {
 using FutexWord = std::atomic<std::uint32_t>;
 static_assert(sizeof(FutexWord) == 4 && FutexWord::is_always_lock_free,
               "the kernel compares a futex as 32 plain bits");
+
+/// Returns the half of a word that the kernel compares: the lower one.
+inline const FutexWord& futex_half(const std::atomic<std::uint64_t>& word) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    return *reinterpret_cast<const FutexWord*>(&word);  // only its address is used
+}
 
 /// Sleeps for as long as `word` holds `expected`, at most `timeout` (nullptr: for ever).
 ///
@@ -41,6 +48,22 @@ inline bool futex_wait(const FutexWord& word, std::uint32_t expected, const time
 inline int futex_wake(const FutexWord& word, int count = INT_MAX) noexcept {
     // The only error is a bad address, and the word is a reference.
     return static_cast<int>(::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0));
+}
+
+/// Sleeps as futex_wait does, without end, as one that futex_wake_marked can choose.
+/// @param mark any bits, at least one
+/// @par Source futex(2), FUTEX_WAIT_BITSET
+inline void futex_wait_marked(const FutexWord& word, std::uint32_t expected, std::uint32_t mark) {
+    const long result =
+        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, nullptr, nullptr, mark);
+    if (result != 0 && errno != EAGAIN && errno != EINTR) throw_system_error("futex");
+}
+
+/// Wakes at most `count` of those who sleep on `word` with one of the bits of `mark`, or unmarked.
+/// @returns how many were woken
+inline int futex_wake_marked(const FutexWord& word, int count, std::uint32_t mark) noexcept {
+    return static_cast<int>(
+        ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, count, nullptr, nullptr, mark));
 }
 
 /// Tells the core that this is a spin loop, so that it saves power and leaves the loop sooner.

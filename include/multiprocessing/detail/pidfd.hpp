@@ -6,11 +6,13 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -57,6 +59,32 @@ inline int exitcode_from(const siginfo_t& info) {
     return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 }
 
+/// Returns how a process ended that somebody else has collected. Nothing when it was not collected
+/// within a moment, or when the kernel does not say: it does since Linux 6.15.
+/// @par Source Linux include/uapi/linux/pidfd.h, PIDFD_GET_INFO and struct pidfd_info
+inline std::optional<int> exitcode_of_collected(int pidfd) {
+    struct Info {
+        std::uint64_t mask;  // what is asked for, and what there is
+        std::uint64_t cgroup;
+        std::uint32_t ids[11];
+        std::int32_t exit_code;  // as wait(2) gives it
+    };
+    static_assert(sizeof(Info) == 64);
+    constexpr std::uint64_t exit_bit = 1 << 3;
+    const Deadline deadline(std::chrono::milliseconds(100));
+    do {
+        Info info{};
+        info.mask = exit_bit;
+        if (::ioctl(pidfd, _IOWR(0xFF, 11, Info), &info) != 0) return std::nullopt;
+        if ((info.mask & exit_bit) != 0) {
+            return WIFSIGNALED(info.exit_code) ? -WTERMSIG(info.exit_code)
+                                               : WEXITSTATUS(info.exit_code);
+        }
+        ::usleep(1000);
+    } while (!deadline.has_passed());
+    return std::nullopt;
+}
+
 /// The moment on the clock that /proc/PID/stat's start times are given in, in nanoseconds.
 inline std::uint64_t boot_time_now() {
     timespec now;
@@ -96,10 +124,12 @@ inline std::optional<ProcessStatus> process_status(pid_t pid) {
 /// Returns whether the process that had the id `pid` at the moment `then` still runs.
 ///
 /// A pid is reused only after its process has ended, so whoever has it now and started before
-/// `then` is the same one. A zombie does not run.
+/// `then` is the same one. A zombie does not run. Where the system does not say, it is alive.
 inline bool process_is_alive_since(pid_t pid, std::uint64_t then) {
     const auto status = process_status(pid);
-    return status && status->state != 'Z' && status->state != 'X' && status->started_at <= then;
+    // Out of descriptors, say: whoever may be alive is not to be taken for dead.
+    if (!status) return ::kill(pid, 0) == 0 || errno == EPERM;
+    return status->state != 'Z' && status->state != 'X' && status->started_at <= then;
 }
 
 }  // namespace multiprocessing::detail

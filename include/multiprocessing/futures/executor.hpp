@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -37,6 +38,7 @@ class ExecutorPool : public BasicPool<StartMethod> {
     using typename PoolInterface<ProcessBackend>::StreamWish;
     using PoolInterface<ProcessBackend>::start_one;
     using PoolInterface<ProcessBackend>::stream;
+    using PoolInterface<ProcessBackend>::text;
     using PoolInterface<ProcessBackend>::backend_;
 };
 
@@ -65,6 +67,7 @@ class BasicProcessPoolExecutor {
     BasicProcessPoolExecutor(int max_workers, Initializer&& initializer, Args&&... args)
         : pool_(checked(max_workers), std::forward<Initializer>(initializer),
                 std::forward<Args>(args)...) {}
+    /// Each worker calls `initializer(args...)` first, with options.
     template <class Initializer, class... Args>
     BasicProcessPoolExecutor(const PoolOptions& options, Initializer&& initializer, Args&&... args)
         : pool_(options, std::forward<Initializer>(initializer), std::forward<Args>(args)...) {}
@@ -83,7 +86,7 @@ class BasicProcessPoolExecutor {
         using R = typename Backend::template CallResult<F, Args...>;
         check_open();
         if constexpr (Backend::template require_call<std::decay_t<F>, Args...>()) {
-            const auto started = pool_.start_one(f, std::forward<Args>(args)...);
+            const auto started = pool_.template start_one<false>(f, std::forward<Args>(args)...);
             return Future<R>(started.call, Backend::template read_one<R>,
                              pool_.backend_.supervisor());
         }
@@ -100,6 +103,7 @@ class BasicProcessPoolExecutor {
     auto map(F&& f, Ranges&&... ranges) {
         return map(MapOptions{}, std::forward<F>(f), std::forward<Ranges>(ranges)...);
     }
+    /// Calls `f` as the other map does, with options.
     template <class F, std::ranges::input_range... Ranges>
         requires(sizeof...(Ranges) > 0)
     auto map(const MapOptions& options, F&& f, Ranges&&... ranges) {
@@ -133,7 +137,12 @@ class BasicProcessPoolExecutor {
         shut_down_.store(true);
         pool_.terminate();
     }
+    /// Does the same as terminate_workers.
     void kill_workers() { terminate_workers(); }
+
+    friend std::string text_of(const BasicProcessPoolExecutor& executor) {
+        return executor.pool_.text("ProcessPoolExecutor", "max_workers");
+    }
 
   private:
     using Wish = typename detail::ExecutorPool<StartMethod>::StreamWish;
@@ -152,6 +161,7 @@ class BasicProcessPoolExecutor {
     std::atomic<bool> shut_down_{false};
 };
 
+/// An executor of the default start method.
 using ProcessPoolExecutor = BasicProcessPoolExecutor<default_start_method>;
 
 }  // namespace multiprocessing

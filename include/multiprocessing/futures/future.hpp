@@ -4,16 +4,51 @@
 // Lib/concurrent/futures/_base.py, Future. Floor 6. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cxxabi.h>
+
 #include <coroutine>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
+#include "multiprocessing/detail/repr.hpp"
+#include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool.hpp"
+#include "multiprocessing/reduction/exceptions.hpp"
+#include "multiprocessing/reduction/type_name.hpp"
 
 namespace multiprocessing {
+namespace detail {
+
+/// Returns the name of a class without its namespaces, as Python tells `__class__.__name__`; not
+/// of a template, whose arguments have some too.
+inline std::string class_name(std::string_view name) {
+    if (name.find('<') == std::string_view::npos && name.rfind("::") != std::string_view::npos) {
+        name.remove_prefix(name.rfind("::") + 2);
+    }
+    return std::string(name);
+}
+template <class T>
+std::string class_name() {
+    return std::is_same_v<T, std::string> ? "string" : class_name(type_name<T>());
+}
+inline std::string class_name_of(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const RemoteError& remote) {
+        return class_name(remote.type_name());
+    } catch (...) {
+        const std::type_info* const type = abi::__cxa_current_exception_type();
+        return type == nullptr ? "an exception" : class_name(demangle(type->name()));
+    }
+}
+
+}  // namespace detail
 
 /// The result of a call that an executor runs meanwhile. Copies are the same future, and compare
 /// equal; they may outlive the executor.
@@ -52,6 +87,7 @@ class Future {
     [[nodiscard]] bool done() const noexcept { return result_.ready(); }
     /// Returns whether a worker is at it.
     [[nodiscard]] bool running() const noexcept { return call_->is_started() && !done(); }
+    /// Says whether the call was cancelled.
     [[nodiscard]] bool cancelled() const noexcept { return call_->is_cancelled(); }
 
     /// Takes the call back, unless a worker has begun it. @returns whether it is cancelled now
@@ -75,6 +111,7 @@ class Future {
         }
     }
 
+    /// Two futures are equal when they are of the same call.
     friend bool operator==(const Future& a, const Future& b) noexcept { return a.call_ == b.call_; }
 
     /// Lets a coroutine wait for it: it goes on, on the executor's own thread, when it is done.
@@ -88,6 +125,11 @@ class Future {
     /// The library's own: what tells it from other futures.
     [[nodiscard]] const void* identity() const noexcept { return call_.get(); }
 
+    friend std::string text_of(const Future& future) {
+        return "<Future at " + detail::address_text(future.identity()) +
+               " state=" + future.state_text() + ">";
+    }
+
   private:
     struct Awaiter {
         Future future;
@@ -99,6 +141,14 @@ class Future {
         }
         R await_resume() const { return future.result(); }
     };
+
+    [[nodiscard]] std::string state_text() const {
+        if (cancelled()) return "cancelled";
+        if (!done()) return running() ? "running" : "pending";
+        const std::exception_ptr error = exception();
+        return error ? "finished raised " + detail::class_name_of(error)
+                     : "finished returned " + detail::class_name<R>();
+    }
 
     std::shared_ptr<detail::PendingCall> call_;
     AsyncResult<R> result_;

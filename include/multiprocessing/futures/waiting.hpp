@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/futures/future.hpp"
 
 namespace multiprocessing {
@@ -83,8 +84,16 @@ auto each_once(const Futures& futures) {
 /// What `wait` returns: two lists, in the order of the futures given.
 template <class R>
 struct DoneAndNotDone {
-    std::vector<Future<R>> done;
-    std::vector<Future<R>> not_done;
+    std::vector<Future<R>> done;      ///< those that are done
+    std::vector<Future<R>> not_done;  ///< the others
+
+    friend std::string text_of(const DoneAndNotDone& lists) {
+        std::string text = "DoneAndNotDoneFutures(done=";
+        detail::append_repr(text, lists.done);
+        text += ", not_done=";
+        detail::append_repr(text, lists.not_done);
+        return text + ")";
+    }
 };
 
 /// Waits for futures.
@@ -140,14 +149,22 @@ class Completed {
         std::optional<Future<R>> current_;
     };
 
+    /// For as_completed.
     Completed(const std::vector<Future<R>>& futures, Timeout timeout)
         : deadline_(timeout),
           list_(detail::DoneList<R>::of(futures)),
           left_(futures.size()),
           count_(futures.size()) {}
 
+    /// Waits for the first that is done.
     iterator begin() { return iterator(*this); }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    friend std::string text_of(const Completed& completed) {
+        return "<as_completed " + std::to_string(completed.count_ - completed.left_) + "/" +
+               std::to_string(completed.count_) + ">";
+    }
 
   private:
     std::optional<Future<R>> next() {

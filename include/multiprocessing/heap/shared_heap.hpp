@@ -5,6 +5,7 @@
 // heap(). SPDX-License-Identifier: MIT
 #pragma once
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -16,19 +17,21 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/allocator.hpp"
 #include "multiprocessing/heap/family.hpp"
+#include "multiprocessing/heap/inheritance.hpp"
 #include "multiprocessing/heap/segment.hpp"
 
 namespace multiprocessing::detail {
 
 /// What lies at the beginning of the segment.
 struct HeapHeader {
-    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0002;  // "mpheap", layout 2
+    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0003;  // "mpheap", layout 3
 
     std::uint64_t magic;
     std::uint64_t size;
     FamilyState family;
     AllocatorState allocator;
     std::atomic<Offset> descriptor_lot;  // see connection/descriptor_lot.hpp; 0 until it is used
+    std::atomic<Offset> fork_server;     // see start_method/fork_server/state.hpp; the same
 };
 
 /// A segment, and where in it what is. Another process's Heap on the same segment has another base.
@@ -36,8 +39,8 @@ class Heap {
   public:
     /// Makes a new heap in a new segment. @throws std::system_error EMFILE, ENFILE
     static std::unique_ptr<Heap> create(Segment segment) {
-        auto heap =
-            std::unique_ptr<Heap>(new Heap(std::move(segment), make_socket_pair(SOCK_DGRAM)));
+        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment), make_socket_pair(SOCK_DGRAM),
+                                                   make_socket_pair(SOCK_SEQPACKET)));
         HeapHeader& header = heap->header();
         header.size = heap->segment_.size();
         heap->allocator_.initialize(heap->family_at() + Family::table_size);
@@ -47,10 +50,11 @@ class Heap {
     }
 
     /// Opens the heap that another process made.
-    /// @param mailbox what that process's heap has as such
+    /// @param mailbox, requests what that process's heap has as such
     /// @throws RuntimeError when the segment is not one of this version of the library
-    static std::unique_ptr<Heap> open(Segment segment, SocketPair mailbox) {
-        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment), std::move(mailbox)));
+    static std::unique_ptr<Heap> open(Segment segment, SocketPair mailbox, SocketPair requests) {
+        auto heap = std::unique_ptr<Heap>(
+            new Heap(std::move(segment), std::move(mailbox), std::move(requests)));
         const HeapHeader& header = heap->header();
         if (header.magic != HeapHeader::expected_magic || header.size != heap->segment_.size()) {
             throw RuntimeError("the inherited segment was made by another version of the library");
@@ -69,7 +73,14 @@ class Heap {
     /// cannot lie in memory, but in what was sent to a socket and not yet received. What goes into
     /// `first` comes out of `second`.
     [[nodiscard]] const SocketPair& mailbox() const noexcept { return mailbox_; }
+
+    /// Returns a pair of sockets that all processes of the family have, for what they ask of its
+    /// fork server: `second` is where that reads. It survives the server. The server itself has
+    /// only `second`, so that it reads the end of the family as the end of the stream.
+    [[nodiscard]] SocketPair& requests() noexcept { return requests_; }
+
     [[nodiscard]] std::atomic<Offset>& descriptor_lot() noexcept { return header().descriptor_lot; }
+    [[nodiscard]] std::atomic<Offset>& fork_server() noexcept { return header().fork_server; }
 
     /// Returns this process's address of a place in the segment.
     template <class T = std::byte>
@@ -83,9 +94,10 @@ class Heap {
     }
 
   private:
-    Heap(Segment segment, SocketPair mailbox)
+    Heap(Segment segment, SocketPair mailbox, SocketPair requests)
         : segment_(std::move(segment)),
           mailbox_(std::move(mailbox)),
+          requests_(std::move(requests)),
           allocator_(segment_, header().allocator, records_at()),
           family_(header().family, at<ProcessRecord>(family_at())) {}
 
@@ -99,6 +111,7 @@ class Heap {
 
     Segment segment_;
     SocketPair mailbox_;
+    SocketPair requests_;
     Allocator allocator_;
     Family family_;
 };
@@ -139,13 +152,38 @@ inline Heap& install_heap(std::unique_ptr<Heap> heap) {
     return *heap.release();
 }
 
+/// Opens the heap of the family that has started this program anew, and takes this process's place
+/// in it.
+inline Heap& open_inherited_heap(const Inheritance& inheritance) {
+    for (int fd = segment_descriptor; fd < lifeline_descriptor; ++fd) {
+        check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl");
+    }
+    Heap& heap = install_heap(
+        Heap::open(Segment::map(Descriptor(segment_descriptor)),
+                   {Descriptor(mailbox_descriptor), Descriptor(mailbox_descriptor + 1)},
+                   {Descriptor(requests_descriptor), Descriptor(requests_descriptor + 1)}));
+    local_process.id.store(Family::pack(inheritance.id));
+    // The fork server's pid is not this one's, see run_fork_server.
+    if (inheritance.role == Role::child) heap.family().activate(inheritance.id, ::getpid());
+    return heap;
+}
+
+/// Makes the heap of a new family, or opens that of an old one.
+[[gnu::cold]] inline Heap& make_or_open_heap() {
+    // Static objects come here before main, in a program that is started anew too: what they make
+    // lies in the family's heap like everything else.
+    const Inheritance& inheritance = take_inheritance();
+    if (inheritance.role != Role::none) return open_inherited_heap(inheritance);
+    return install_heap(Heap::create(create_family_segment()));
+}
+
 /// Returns the family's heap; the first call in the first process makes it.
 /// @throws std::system_error EMFILE, ENFILE, ENOMEM
 inline Heap& heap() {
     Heap* const installed = process_heap.load(std::memory_order_acquire);
     if (installed != nullptr) [[likely]]
         return *installed;
-    return install_heap(Heap::create(create_family_segment()));
+    return make_or_open_heap();
 }
 
 /// Returns this process's place in the family's table. A process that did not come from this

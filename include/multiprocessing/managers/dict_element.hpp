@@ -21,6 +21,7 @@ class DictProxy;
 template <class K, class V>
 struct DictItem : std::pair<K, V> {
     using std::pair<K, V>::pair;
+    /// Returns the key.
     operator const K&() const noexcept { return this->first; }
 };
 

@@ -16,9 +16,11 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/managers/container.hpp"
+#include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_element.hpp"
 #include "multiprocessing/managers/dict_state.hpp"
 #include "multiprocessing/managers/key.hpp"
@@ -54,7 +56,9 @@ void apply_change(F& change, V& value) {
 template <class K, class V>
 class DictProxy {
   public:
+    /// The type of its keys.
     using key_type = K;
+    /// The type of its values.
     using mapped_type = V;
     using value_type = DictItem<K, V>;
 
@@ -84,6 +88,7 @@ class DictProxy {
         std::optional<V> found = get(key);
         return found ? std::move(*found) : std::move(otherwise);
     }
+    /// Says whether the key is there.
     [[nodiscard]] bool contains(const K& key) const {
         const detail::EncodedKey<K> encoded(key);
         const Lock lock(state());
@@ -162,10 +167,12 @@ class DictProxy {
 
     // --- all entries ---
 
+    /// Returns how many entries there are.
     [[nodiscard]] std::size_t size() const {
         state().manager_state().check();
         return state().size();
     }
+    /// Says whether there is none.
     [[nodiscard]] bool empty() const { return size() == 0; }
 
     /// Takes all entries out, in one step.
@@ -176,7 +183,9 @@ class DictProxy {
     void update(const Entries& entries) const {
         assign(entries, false);
     }
+    /// Sets the values of the keys listed, in one step.
     void update(std::initializer_list<std::pair<K, V>> entries) const { assign(entries, false); }
+    /// Sets the values of the keys of another dict, as they were at one moment.
     void update(const DictProxy& other) const { assign(other.items(), false); }
 
     /// Returns the entries as they were at one moment, in the order of their insertion.
@@ -187,11 +196,13 @@ class DictProxy {
         }
         return items;
     }
+    /// Returns the keys as they were at one moment, in the order of their insertion.
     [[nodiscard]] std::vector<K> keys() const {
         std::vector<K> keys;
         for (const auto& word : snapshot()) keys.push_back(detail::decode<K>(word.key.get()));
         return keys;
     }
+    /// Returns the values as they were at one moment, in the order of their insertion.
     [[nodiscard]] std::vector<V> values() const {
         std::vector<V> values;
         for (const auto& word : snapshot()) values.push_back(detail::decode<V>(word.value.get()));
@@ -214,6 +225,7 @@ class DictProxy {
         }
         return detail::SnapshotIterator<value_type>(std::move(entries));
     }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same dict.
@@ -229,6 +241,8 @@ class DictProxy {
     static DictProxy from_shared_handle(detail::AnyHandle handle) {
         return DictProxy(std::move(handle));
     }
+
+    friend std::string text_of(const DictProxy& dict) { return dict.text(); }
 
   private:
     using Lock = detail::ContainerLock<detail::DictState>;
@@ -295,15 +309,40 @@ class DictProxy {
         detail::OwnedWord key;
         detail::OwnedWord value;
     };
+    static Words copy_of(const detail::DictEntry& entry) noexcept {
+        return {detail::OwnedWord::copy_of(entry.key, !detail::is_inline<K>), copy_of_value(entry)};
+    }
     [[nodiscard]] std::vector<Words> snapshot() const {
         std::vector<Words> words;
         const Lock lock(state());
         words.reserve(state().size());
-        state().for_each([&](const detail::DictEntry& entry) {
-            words.push_back({detail::OwnedWord::copy_of(entry.key, !detail::is_inline<K>),
-                             copy_of_value(entry)});
-        });
+        state().for_each([&](const detail::DictEntry& entry) { words.push_back(copy_of(entry)); });
         return words;
+    }
+
+    /// Returns `{'a': 1}`, as str(d) in Python.
+    [[nodiscard]] std::string text() const {
+        std::vector<Words> words;
+        {
+            const detail::Glance glance(state());
+            if (const auto why = glance.obstacle(); !why.empty()) {
+                return detail::unseen_text("DictProxy", "dict", &state(), why);
+            }
+            state().for_each_of(detail::most_items + 1, [&](const detail::DictEntry& entry) {
+                words.push_back(copy_of(entry));
+            });
+        }
+        if constexpr (detail::is_printable<K>() && detail::is_printable<V>()) {
+            std::string text;
+            detail::ItemsText items(text, "{");
+            for (const auto& [key, value] : words) {
+                if (!items.add(detail::decode<K>(key.get()), detail::decode<V>(value.get()))) break;
+            }
+            items.end("}");
+            return text;
+        } else {
+            return detail::size_text("DictProxy", state().size());
+        }
     }
 
     struct FreeTable {

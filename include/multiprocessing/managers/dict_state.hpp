@@ -180,9 +180,16 @@ struct DictState : ContainerState {
     /// Calls `f` with each entry, in order.
     template <class F>
     void for_each(F f) const {
+        for_each_of(SIZE_MAX, f);
+    }
+    /// Calls `f` with the first entries, `most` at the most.
+    template <class F>
+    void for_each_of(std::size_t most, F f) const {
         DictTable& now = current();
-        for (std::uint32_t i = 0; i < now.end(); ++i) {
-            if (now.entries()[i].is_live()) f(now.entries()[i]);
+        for (std::uint32_t i = 0; i < now.end() && most > 0; ++i) {
+            if (!now.entries()[i].is_live()) continue;
+            f(now.entries()[i]);
+            --most;
         }
     }
 

@@ -19,9 +19,11 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/managers/container.hpp"
+#include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_proxy.hpp"
 #include "multiprocessing/managers/list_state.hpp"
 #include "multiprocessing/managers/snapshot.hpp"
@@ -127,6 +129,7 @@ class ListProxy {
         return value;
     }
 
+    /// Puts an item at the end.
     void append(const T& value) const {
         detail::OwnedWord word = detail::encode(value);
         const Lock lock(state());
@@ -178,18 +181,22 @@ class ListProxy {
         if (place >= end) throw ValueError("list.index(x): x not in list");
         return place;
     }
+    /// Returns how many items are equal to `value`.
     [[nodiscard]] std::size_t count(const T& value) const {
         const std::vector<T> items = to_vector();
         return static_cast<std::size_t>(std::ranges::count(items, value));
     }
+    /// Says whether an item is equal to `value`.
     [[nodiscard]] bool contains(const T& value) const {
         const Lock lock(state());
         return find(value, 0, length()) != length();
     }
+    /// Returns how many items there are.
     [[nodiscard]] std::size_t size() const {
         const Lock lock(state());
         return length();
     }
+    /// Says whether there is none.
     [[nodiscard]] bool empty() const { return size() == 0; }
 
     /// Returns the items as they are at one moment.
@@ -219,15 +226,19 @@ class ListProxy {
     void extend(const Items& items) const {
         splice(PTRDIFF_MAX, PTRDIFF_MAX, items);
     }
+    /// Appends the items listed, in one step.
     void extend(std::initializer_list<T> items) const { splice(PTRDIFF_MAX, PTRDIFF_MAX, items); }
+    /// Appends the items of another list, as they were at one moment.
     void extend(const ListProxy& other) const {
         splice(PTRDIFF_MAX, PTRDIFF_MAX, other.to_vector());
     }
+    /// Appends many items, as extend does.
     template <class Items>
     const ListProxy& operator+=(const Items& items) const {
         extend(items);
         return *this;
     }
+    /// Appends the items listed, as extend does.
     const ListProxy& operator+=(std::initializer_list<T> items) const {
         extend(items);
         return *this;
@@ -237,6 +248,7 @@ class ListProxy {
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop, const Items& items) const {
         splice(start, stop, items);
     }
+    /// Puts the items listed in the place of l[start:stop].
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop,
                    std::initializer_list<T> items) const {
         splice(start, stop, items);
@@ -245,6 +257,7 @@ class ListProxy {
     /// Takes all items out.
     void clear() const { splice(0, PTRDIFF_MAX, std::initializer_list<T>{}); }
 
+    /// Turns the order of the items round, in one step.
     void reverse() const {
         const Lock lock(state());
         const auto items = state().current().items();
@@ -270,6 +283,7 @@ class ListProxy {
 
     /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
     [[nodiscard]] auto begin() const { return detail::SnapshotIterator<T>(to_vector()); }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same list.
@@ -285,6 +299,8 @@ class ListProxy {
     static ListProxy from_shared_handle(detail::AnyHandle handle) {
         return ListProxy(std::move(handle));
     }
+
+    friend std::string text_of(const ListProxy& list) { return list.text(); }
 
   private:
     using Lock = detail::ContainerLock<detail::ListState>;
@@ -303,6 +319,34 @@ class ListProxy {
     }
 
     [[nodiscard]] detail::ListState& state() const noexcept { return *handle_; }
+
+    /// Returns `[1, 2, 3]`, as str(l) in Python.
+    [[nodiscard]] std::string text() const {
+        std::vector<detail::OwnedWord> words;
+        std::size_t size = 0;
+        {
+            const detail::Glance glance(state());
+            if (const auto why = glance.obstacle(); !why.empty()) {
+                return detail::unseen_text("ListProxy", "list", &state(), why);
+            }
+            size = length();
+            const auto items = state().current().items();
+            for (const auto word : items.first(std::min(size, detail::most_items + 1))) {
+                words.push_back(copy_of(word));
+            }
+        }
+        if constexpr (detail::is_printable<T>()) {
+            std::string text;
+            detail::ItemsText items(text, "[");
+            for (const auto& word : words) {
+                if (!items.add(detail::decode<T>(word.get()))) break;
+            }
+            items.end("]");
+            return text;
+        } else {
+            return detail::size_text("ListProxy", size);
+        }
+    }
     [[nodiscard]] std::size_t length() const noexcept { return state().current().length(); }
 
     static detail::OwnedWord copy_of(std::uint64_t word) noexcept {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <initializer_list>
 #include <ranges>
+#include <string>
 #include <utility>
 
 #include "multiprocessing/heap.hpp"
@@ -35,7 +36,9 @@ class BasicManager {
   public:
     /// Makes a manager. @throws std::bad_alloc
     BasicManager() : state_(detail::make_shared_object<detail::ManagerState>()) {}
+    /// Takes the manager over.
     BasicManager(BasicManager&&) noexcept = default;
+    /// Shuts its own down and takes the other over.
     BasicManager& operator=(BasicManager&& other) noexcept {
         BasicManager(std::move(other)).swap(*this);
         return *this;
@@ -64,6 +67,7 @@ class BasicManager {
         made.update(entries);
         return made;
     }
+    /// Makes a dict of the entries listed.
     template <class K, class V>
     [[nodiscard]] DictProxy<K, V> dict(std::initializer_list<std::pair<K, V>> entries) const {
         auto made = dict<K, V>();
@@ -84,6 +88,7 @@ class BasicManager {
         made.extend(items);
         return made;
     }
+    /// Makes a list of the items listed.
     template <class T>
     [[nodiscard]] ListProxy<T> list(std::initializer_list<T> items) const {
         auto made = list<T>();
@@ -97,8 +102,9 @@ class BasicManager {
         return NamespaceProxy(state_);
     }
 
-    // The rest is the library's own: handles that every process can hold anyway.
-
+    /// @{
+    /// Makes what the constructor of that name makes: handles that every process can hold anyway.
+    /// @throws ValueError after shutdown
     [[nodiscard]] auto Lock() const { return made<multiprocessing::Lock>(); }
     [[nodiscard]] auto RLock() const { return made<multiprocessing::RLock>(); }
     [[nodiscard]] auto Semaphore(int value = 1) const {
@@ -141,6 +147,13 @@ class BasicManager {
         check();
         return BasicPool<StartMethod>(std::forward<Args>(args)...);
     }
+    /// @}
+
+    friend std::string text_of(const BasicManager& manager) {
+        const bool is_up = manager.state_ && manager.state_->is_down.load() == 0;
+        return std::string("<multiprocessing.managers.SyncManager state=") +
+               (is_up ? "STARTED>" : "SHUTDOWN>");
+    }
 
   private:
     void check() const {
@@ -163,6 +176,7 @@ class BasicManager {
     detail::ProcessId owner_ = detail::self();
 };
 
+/// A manager whose pools have the default start method.
 using Manager = BasicManager<default_start_method>;
 
 }  // namespace multiprocessing

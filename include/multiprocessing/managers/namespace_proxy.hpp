@@ -12,9 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/managers/container.hpp"
+#include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_state.hpp"
 #include "multiprocessing/managers/key.hpp"
 #include "multiprocessing/managers/word.hpp"
@@ -72,6 +74,7 @@ class NamespaceProxy {
         return decode<T>(name, word.get());
     }
 
+    /// Says whether the attribute is there.
     [[nodiscard]] bool has(const std::string& name) const {
         const detail::EncodedKey<std::string> key(name);
         const Lock lock(state());
@@ -112,12 +115,60 @@ class NamespaceProxy {
         return NamespaceProxy(std::move(handle));
     }
 
+    // A template, so that only those who print pay for the reading of all those types.
+    template <std::same_as<NamespaceProxy> Proxy>
+    friend std::string text_of(const Proxy& space) {
+        return space.template text<bool, char, int, unsigned, long, unsigned long, long long,
+                                   unsigned long long, float, double, std::string>();
+    }
+
   private:
     using Lock = detail::ContainerLock<detail::DictState>;
 
     explicit NamespaceProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 
     [[nodiscard]] detail::DictState& state() const noexcept { return *handle_; }
+
+    /// Returns `Namespace(rate=0.5)`, as str(ns) in Python. @tparam Printed types that are told
+    template <class... Printed>
+    [[nodiscard]] std::string text() const {
+        std::vector<detail::DictState::Erased> words;
+        {
+            const detail::Glance glance(state());
+            if (const auto why = glance.obstacle(); !why.empty()) {
+                return detail::unseen_text("NamespaceProxy", "Namespace", &state(), why);
+            }
+            state().for_each_of(detail::most_items + 1, [&](const detail::DictEntry& entry) {
+                words.push_back({detail::OwnedWord::copy_of(entry.key, true),
+                                 detail::OwnedWord::copy_of(
+                                     entry.value.load(std::memory_order_relaxed), true)});
+            });
+        }
+        std::string text;
+        detail::ItemsText items(text, "Namespace(");
+        for (const auto& [key, value] : words) {
+            if (!items.next()) break;
+            text += detail::decode<std::string>(key.get()) + "=";
+            append_value<Printed...>(text, value.get());
+        }
+        items.end(")");
+        return text;
+    }
+    template <class... Printed>
+    static void append_value(std::string& text, std::uint64_t word) {
+        detail::PayloadReader reader(detail::heap().at<detail::Blob>(word)->payload());
+        reader.archive().keep_message();
+        const auto fingerprint = reader.archive().template read<std::uint64_t>();
+        const auto type = reader.archive().template read<std::string>();
+        const auto append_if_it_is = [&]<class T>(const T*) {
+            if (fingerprint != detail::type_fingerprint<T>()) return false;
+            detail::append_repr(text, reader.archive().template read<T>());
+            return true;
+        };
+        if (!(append_if_it_is(static_cast<const Printed*>(nullptr)) || ...)) {
+            text += "<" + type + " object>";
+        }
+    }
 
     /// A value travels behind the fingerprint and the name of its type.
     template <class T>

@@ -9,9 +9,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
 
 namespace multiprocessing {
@@ -28,11 +30,12 @@ struct AsyncOptions {
     std::function<void(std::exception_ptr)> error_callback = {};
 };
 
+/// The options of a call that returns nothing: its callback gets nothing.
 template <>
 struct AsyncOptions<void> {
-    std::optional<int> chunksize = {};
-    std::function<void()> callback = {};
-    std::function<void(std::exception_ptr)> error_callback = {};
+    std::optional<int> chunksize = {};    ///< as above
+    std::function<void()> callback = {};  ///< called when the call has ended well
+    std::function<void(std::exception_ptr)> error_callback = {};  ///< called with the error
 };
 
 /// The result of a call that a pool runs meanwhile. Copies are the same result; they may outlive
@@ -77,10 +80,15 @@ class AsyncResult {
         return kept_ && kept_->call->cancel(kill_running);
     }
 
-    /// The library's own: makes the result of `call`, null for a call without items.
+    /// The library's own: reads the result of a call.
     using Reader = R (*)(detail::PendingCall&);
+    /// The library's own: makes the result of `call`, null for a call without items.
     explicit AsyncResult(std::shared_ptr<detail::PendingCall> call, Reader read)
         : kept_(call ? std::make_shared<Kept>(std::move(call), read) : nullptr) {}
+
+    friend std::string text_of(const AsyncResult& result) {
+        return "<AsyncResult " + std::string(result.state_name()) + ">";
+    }
 
   private:
     /// What all copies share. With the last one the results are freed.
@@ -94,6 +102,11 @@ class AsyncResult {
         std::shared_ptr<detail::PendingCall> call;
         Reader read;
     };
+
+    [[nodiscard]] const char* state_name() const {
+        if (!ready()) return "pending";
+        return successful() ? "ready successful" : "ready failed";
+    }
 
     static R none() {
         if constexpr (!std::is_void_v<R>) {

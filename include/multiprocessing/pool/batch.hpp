@@ -5,6 +5,8 @@
 // Floor 5. Start at make_batch. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -126,7 +128,8 @@ BatchOwner make_batch(const F& f, Range&& range, std::uint64_t count, std::uint3
     using Runner = TypedRunner<F, Item, spread>;
     BatchOwner batch = allocate_batch(
         {count, chunk_size, plain_size<Item>(), plain_size<typename Runner::Result>()});
-    OutputArchive archive;
+    std::array<std::byte, 256> first;  // enough for a function and little with it
+    OutputArchive archive(first);
     archive(RunnerFactory{Runner::receive}, f);
     std::uint64_t index = 0;
     auto* const starts = batch->at<std::uint64_t>(batch->chunk_starts);

@@ -16,8 +16,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/pool/worker_log.hpp"
 
 namespace multiprocessing::detail {
 
@@ -119,11 +121,14 @@ struct alignas(64) PoolBoard {
     std::uint32_t may_spin;                // 204  whether there are cores to wait for work on
     std::atomic<Offset> failure;           // 208  payload: the error of an initializer
     std::uint32_t log_size;                // 216  records that each worker's log has room for
-    std::uint32_t unused3;                 // 220
-    Offset logs;                           // 224  the first worker's, see WorkerLog
+    std::uint32_t keeps_apart;             // 220  whether each worker has a core to sleep on
+    Offset first_log;                      // 224  see WorkerLog
     std::byte unused4[24];                 // 232
 
     [[nodiscard]] WorkerSlot* slots() noexcept { return reinterpret_cast<WorkerSlot*>(this + 1); }
+    [[nodiscard]] WorkerLogs logs() noexcept {
+        return {heap().at(first_log), worker_count, log_size};
+    }
 };
 static_assert(sizeof(PoolBoard) == 256);
 
@@ -141,17 +146,41 @@ inline void announce_arrival(PoolBoard& board) noexcept {
     if (board.listeners.load() != 0) futex_wake(board.arrivals);
 }
 
+/// Wakes at most `count` sleeping workers. They are chosen by the core that they fell asleep on,
+/// since the kernel wakes them there, or else on a core that is idle.
+/// @param caller_sleeps whether this thread is about to wait for them
+inline void wake_workers(PoolBoard& board, int count, bool caller_sleeps) noexcept {
+    if (board.keeps_apart == 0) {
+        futex_wake(board.work, count);
+        return;
+    }
+    // A single one can have this core, which need not be told. Of several, those from elsewhere go
+    // first: were they last, the ones from here would already be on their cores.
+    const std::uint32_t here = mark_of_this_core();
+    const std::uint32_t first = caller_sleeps && count == 1 ? here : ~here;
+    count -= futex_wake_marked(board.work, count, first);
+    if (count > 0) futex_wake_marked(board.work, count, ~first);
+}
+
 /// Lets idle workers look at the board again.
+/// @param caller_sleeps whether this thread is about to wait for what they do
 /// @returns whether one that is awake sees it at once
-inline bool announce_work(PoolBoard& board, std::uint32_t chunks) noexcept {
+inline bool announce_work(PoolBoard& board, std::uint32_t chunks, bool caller_sleeps) noexcept {
     board.work.fetch_add(1);  // seq_cst: against WorkerLoop::wait_for_work, as in announce
     // A spinning worker sees it by itself, but takes one chunk only: the next caller must not count
     // on it too. When it is about to park, or dead, nothing is lost: it, or the one in its place,
     // looks at the list after this.
     if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return true;
     const std::uint32_t parked = board.parked.load();
-    if (parked != 0) futex_wake(board.work, static_cast<int>(std::min({chunks, parked, 1u << 30})));
+    const auto count = static_cast<int>(std::min({chunks, parked, 1u << 30}));
+    if (count != 0) wake_workers(board, count, caller_sleeps);
     return false;
+}
+
+/// Lets all workers look at the board's phase.
+inline void announce_phase(PoolBoard& board) noexcept {
+    board.work.fetch_add(1);
+    futex_wake(board.work);
 }
 
 /// Returns the first entry that may have chunks left, marked in `slot` as looked at: the owner

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -14,13 +13,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "multiprocessing/detail/futex.hpp"
+#include "multiprocessing/logging/emit.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
+#include "multiprocessing/process/fork_hooks.hpp"
 #include "multiprocessing/reduction/exceptions.hpp"
 
 namespace multiprocessing::detail {
@@ -65,13 +65,12 @@ class SignalBlock {
     sigset_t before_;
 };
 
-/// Says on standard error that a callback threw.
+/// Logs that a callback threw; without a log it is said on standard error.
 [[gnu::cold, gnu::noinline]] inline void report_callback_error() noexcept {
     try {
-        const std::string text = "multiprocessing: exception in a callback of a pool: " +
-                                 describe_exception(std::current_exception()) + "\n";
-        (void)!::write(STDERR_FILENO, text.data(), text.size());  // as report_exception
-    } catch (...) {
+        report_error("exception in a callback of a pool",
+                     describe_exception(std::current_exception()));
+    } catch (...) {  // out of memory
     }
 }
 
@@ -97,7 +96,7 @@ class Courier {
         const std::lock_guard guard(state_->mutex);
         if (!thread_.joinable()) {
             const SignalBlock block;
-            thread_ = std::thread([state = state_] { state->run(); });
+            thread_ = std::thread([state = state_, counted = OwnThread()] { state->run(); });
         }
         PendingCall& asked = *call;
         auto place = state_->parcels.end();
@@ -165,21 +164,31 @@ class Courier {
 
         std::vector<Parcel> take_due() {
             std::vector<Parcel> due;
-            {
-                const std::lock_guard guard(mutex);
-                const bool look_at_all = std::exchange(all, false);
-                for (auto parcel = parcels.begin(); parcel != parcels.end();) {
-                    if (parcel->call->is_over()) {
-                        insert_by_arrival(due, std::move(*parcel));
-                        parcel = parcels.erase(parcel);
-                    } else if (look_at_all || parcel->call->is_started()) {
-                        ++parcel;
-                    } else {
-                        break;  // those behind it are not begun either
-                    }
-                }
+            const std::lock_guard guard(mutex);
+            const bool look_at_all = std::exchange(all, false);
+            // Again while there are any: one that was looked at too early may have been over before
+            // one behind it.
+            while (take_what_is_over(due, look_at_all)) {
             }
             return due;
+        }
+
+        bool take_what_is_over(std::vector<Parcel>& due, bool look_at_all) {
+            const std::size_t before = due.size();
+            // What is not over for its first parcel is not for the others: they go in order.
+            std::shared_ptr<PendingCall> not_over;
+            for (auto parcel = parcels.begin(); parcel != parcels.end();) {
+                if (parcel->call != not_over && parcel->call->is_over()) {
+                    insert_by_arrival(due, std::move(*parcel));
+                    parcel = parcels.erase(parcel);
+                } else if (look_at_all || parcel->call->is_started()) {
+                    not_over = parcel->call;
+                    ++parcel;
+                } else {
+                    break;  // those behind it are not begun either
+                }
+            }
+            return due.size() != before;
         }
 
         static void insert_by_arrival(std::vector<Parcel>& due, Parcel parcel) {

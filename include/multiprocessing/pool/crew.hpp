@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "multiprocessing/detail/pidfd.hpp"
+#include "multiprocessing/detail/signal_set.hpp"
 #include "multiprocessing/pool/board.hpp"
 #include "multiprocessing/pool/spinning.hpp"
 #include "multiprocessing/pool/worker.hpp"
@@ -70,7 +71,7 @@ class Crew {
     /// Starts a worker in the slot. @throws what the start method throws
     [[gnu::cold]] void start(std::uint32_t slot) {
         CrewMember& member = members_[slot];
-        WorkerLog& log = log_of(*board_, slot);
+        WorkerLog& log = board_->logs()[slot];
         member = {};
         member.ticket = ++last_ticket_ & (UINT32_MAX >> 2);
         member.started = monotonic_now();
@@ -79,6 +80,7 @@ class Crew {
         log.started.store(member.started, std::memory_order_relaxed);
         member.child =
             start_({heap().offset_of(board_), slot, member.ticket, signal_mask_}, initializer_);
+        log_if_enabled(log_level::debug, [] { return "added worker"; });
         log.starts.store(log.starts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 

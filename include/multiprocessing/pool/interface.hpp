@@ -18,10 +18,13 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/pool/async_result.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
 #include "multiprocessing/pool/progress.hpp"
+#include "multiprocessing/pool/statistics.hpp"
 #include "multiprocessing/pool/stream.hpp"
+#include "multiprocessing/pool/trace.hpp"
 
 namespace multiprocessing::detail {
 
@@ -49,6 +52,7 @@ class PoolInterface {
     auto map(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
         return collect(start<false, true>(f, range, chunksize));
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, false>>
     auto map(F&& f, std::initializer_list<Item> items,
              std::optional<int> chunksize = std::nullopt) {
@@ -61,6 +65,7 @@ class PoolInterface {
     auto starmap(F&& f, Range&& range, std::optional<int> chunksize = std::nullopt) {
         return collect(start<true, true>(f, range, chunksize));
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, true>>
     auto starmap(F&& f, std::initializer_list<Item> items,
                  std::optional<int> chunksize = std::nullopt) {
@@ -76,6 +81,7 @@ class PoolInterface {
                              std::type_identity_t<AsyncOptions<R>> options = {}) {
         return later(start<false, false>(f, range, options.chunksize), std::move(options));
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, false>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, false>>>
     AsyncResult<R> map_async(F&& f, std::initializer_list<Item> items,
@@ -91,6 +97,7 @@ class PoolInterface {
                                  std::type_identity_t<AsyncOptions<R>> options = {}) {
         return later(start<true, false>(f, range, options.chunksize), std::move(options));
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, true>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, true>>>
     AsyncResult<R> starmap_async(F&& f, std::initializer_list<Item> items,
@@ -112,6 +119,7 @@ class PoolInterface {
         return stream<false>(f, std::views::all(std::forward<Range>(range)),
                              {chunksize, buffersize, true});
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, false>>
     auto imap(F&& f, std::initializer_list<Item> items, int chunksize = 1,
               std::optional<int> buffersize = std::nullopt) {
@@ -125,6 +133,7 @@ class PoolInterface {
         return stream<false>(f, std::views::all(std::forward<Range>(range)),
                              {chunksize, buffersize, false});
     }
+    /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, false>>
     auto imap_unordered(F&& f, std::initializer_list<Item> items, int chunksize = 1,
                         std::optional<int> buffersize = std::nullopt) {
@@ -137,7 +146,7 @@ class PoolInterface {
         using Function = std::decay_t<F>;
         using R = typename Backend::template CallResult<F, Args...>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto started = start_one(f, std::forward<Args>(args)...);
+            const auto started = start_one<true>(f, std::forward<Args>(args)...);
             const Taken taken{backend_, started.call};
             (void)started.call->wait(Timeout());
             started.call->throw_if_given_up();
@@ -152,6 +161,7 @@ class PoolInterface {
         using R = typename Backend::template CallResult<F, Args...>;
         return apply_with<R>(AsyncOptions<R>{}, std::forward<F>(f), std::forward<Args>(args)...);
     }
+    /// Runs `f(args...)` in a worker, with options.
     template <class F, class... Args>
     auto apply_async(AsyncOptions<typename Backend::template CallResult<F, Args...>> options, F&& f,
                      Args&&... args) {
@@ -170,9 +180,24 @@ class PoolInterface {
     /// Waits until the workers have left. @throws ValueError before close or terminate
     void join() { backend_.join(); }
 
+    /// Returns what each worker has done so far, and the slowest tasks.
+    [[nodiscard]] PoolStats stats() const { return read_stats(backend_.logs()); }
+
+    /// Writes the timeline of the latest tasks of each worker (PoolOptions::traced of them) as a
+    /// file that chrome://tracing and ui.perfetto.dev open.
+    /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
+    void trace(const std::string& path) const { write_trace(backend_.logs(), path); }
+
   protected:
     PoolInterface() = default;
     ~PoolInterface() = default;
+
+    /// Returns what the pool is printed as. @param count what its size is called
+    [[nodiscard, gnu::cold]] std::string text(const char* name,
+                                              const char* count = "pool_size") const {
+        return std::string("<") + name + " state=" + backend_.state_name() + " " + count + "=" +
+               std::to_string(backend_.worker_count()) + ">";
+    }
 
     /// How a stream is wished to be.
     struct StreamWish {
@@ -213,10 +238,11 @@ class PoolInterface {
     struct NotCallable {};
 
     /// Hands over one call, as a range of one item that is moved from.
-    template <class F, class... Args>
+    /// @tparam waits whether the caller waits until it is over
+    template <bool waits, class F, class... Args>
     auto start_one(F& f, Args&&... args) {
         auto calls = Backend::template store_call<std::decay_t<F>>(std::forward<Args>(args)...);
-        return start<true, false>(f,
+        return start<true, waits>(f,
                                   std::ranges::subrange(std::make_move_iterator(calls.begin()),
                                                         std::make_move_iterator(calls.end())),
                                   1);
@@ -234,7 +260,7 @@ class PoolInterface {
     };
 
     /// Hands a call over. @param f,range not changed unless the range's iterators do so
-    /// @tparam waits whether the caller keeps the range where it is until the call is over
+    /// @tparam waits whether the caller waits, and keeps the range, until the call is over
     template <bool spread, bool waits, class F, class Range>
     auto start(F& f, Range&& range, std::optional<int> chunksize) {
         using Function = std::decay_t<F>;
@@ -275,6 +301,8 @@ class PoolInterface {
         }
         const auto chunk_size = static_cast<std::size_t>(wish.chunksize);
         std::size_t window = std::max<std::size_t>(64, 8 * backend_.worker_count()) * chunk_size;
+        // One that runs in the caller does nothing ahead of time.
+        if constexpr (Backend::runs_in_caller) window = chunk_size;
         if (buffersize_ != 0) window = buffersize_;
         if (wish.buffersize) window = static_cast<std::size_t>(*wish.buffersize);
         return {chunk_size, window, wish.ordered};
@@ -318,7 +346,7 @@ class PoolInterface {
     AsyncResult<R> apply_with(AsyncOptions<R> options, F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto started = start_one(f, std::forward<Args>(args)...);
+            const auto started = start_one<false>(f, std::forward<Args>(args)...);
             return with_callbacks(AsyncResult<R>(started.call, Backend::template read_one<R>),
                                   started.call, std::move(options));
         } else {

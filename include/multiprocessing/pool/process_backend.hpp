@@ -52,6 +52,7 @@ consteval auto portable_item_result() {
 /// Gives calls to a supervisor.
 class ProcessBackend {
   public:
+    static constexpr bool runs_in_caller = false;
     using Call = std::shared_ptr<PendingBatch>;
 
     /// What F returns for an element of a range, or for arguments; void also where it cannot be
@@ -115,10 +116,12 @@ class ProcessBackend {
 
     /// Hands over a call of `f` for each of the `count` > 0 items of a range.
     /// @pre require_callable
+    /// @tparam waits whether the caller waits until the call is over
     template <bool spread, bool waits, class F, class Range>
     Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
         using Item = StoredItem<F, std::ranges::range_reference_t<Range>, spread>;
-        return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size));
+        return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size),
+                                   {.caller_waits = waits});
     }
 
     /// Returns where a stream of calls of `f` for each element of a view comes from.
@@ -135,6 +138,7 @@ class ProcessBackend {
     [[nodiscard]] std::uint32_t worker_count() const noexcept {
         return supervisor_->worker_count();
     }
+    [[nodiscard]] const char* state_name() const noexcept { return supervisor_->state_name(); }
     void forget(const Call& call) const { supervisor_->forget(call); }
     [[nodiscard]] Courier& courier() const noexcept { return supervisor_->courier(); }
     void close() const { supervisor_->close(); }
@@ -143,6 +147,7 @@ class ProcessBackend {
         supervisor_->join();
     }
     void join() const { supervisor_->join(); }
+    [[nodiscard]] WorkerLogs logs() const noexcept { return supervisor_->board().logs(); }
     [[nodiscard]] const std::shared_ptr<Supervisor>& supervisor() const noexcept {
         return supervisor_;
     }

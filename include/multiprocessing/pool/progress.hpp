@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
 #include "multiprocessing/pool/spinning.hpp"
 
@@ -26,7 +27,7 @@ struct ProgressOptions {
     std::optional<std::uint64_t> total = {};  ///< items; none: as many as the range says it has
     std::string desc = {};                    ///< what is going on, in front of the bar
     bool disable = false;                     ///< show nothing
-    std::FILE* file = stderr;
+    std::FILE* file = stderr;                 ///< where it is shown
 };
 
 namespace detail {
@@ -159,6 +160,7 @@ class ProgressLine {
 template <std::ranges::view View>
 class Progress : public std::ranges::view_interface<Progress<View>> {
   public:
+    /// For progress.
     Progress(View view, ProgressOptions options)
         : view_(std::move(view)), options_(std::move(options)) {}
 
@@ -193,12 +195,20 @@ class Progress : public std::ranges::view_interface<Progress<View>> {
         mutable std::ranges::iterator_t<View> position_;
     };
 
+    /// Starts the walk, and the bar.
     iterator begin() {
         line_ = std::make_unique<detail::ProgressLine>(options_);
         done_ = 0;
         return iterator(*this);
     }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
+
+    friend std::string text_of(const Progress& progress) {
+        std::string text = "<Progress " + std::to_string(progress.done_);
+        if (const auto total = progress.options_.total) text += "/" + std::to_string(*total);
+        return text + " desc=" + detail::quoted(progress.options_.desc) + ">";
+    }
 
   private:
     View view_;

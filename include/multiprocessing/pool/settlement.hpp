@@ -118,7 +118,7 @@ class Settlement {
         again->end = index + 1;
         chunk.state.store(end.ticket << 2 | Chunk::pending, std::memory_order_release);
         entries_->append(*again, pending);
-        announce_work(*board_, 1);
+        announce_work(*board_, 1, false);
     }
 
     const std::uint32_t retries_;

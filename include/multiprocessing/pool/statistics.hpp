@@ -9,36 +9,60 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
-#include "multiprocessing/pool/board.hpp"
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/pool/worker_log.hpp"
 
 namespace multiprocessing {
 
 /// What one of a pool's workers has done, those before it in its place included.
 struct WorkerStats {
-    pid_t pid = 0;            ///< of the present worker; 0 before the first is ready
+    pid_t pid = 0;            ///< of the present worker, or its thread; 0 before it is ready
     int starts = 0;           ///< workers that have had the place
     std::uint64_t tasks = 0;  ///< items done
     double busy = 0;          ///< seconds in tasks
     double idle = 0;          ///< seconds of waiting for some
     double startup = 0;       ///< seconds from the present worker's start to its readiness
+
+    friend std::string text_of(const WorkerStats& worker) {
+        return "WorkerStats(pid=" + std::to_string(worker.pid) +
+               ", starts=" + std::to_string(worker.starts) +
+               ", tasks=" + std::to_string(worker.tasks) +
+               ", busy=" + detail::float_repr(worker.busy) +
+               ", idle=" + detail::float_repr(worker.idle) +
+               ", startup=" + detail::float_repr(worker.startup) + ")";
+    }
 };
 
 /// How long some items took that a worker had taken together: a single one for chunk size 1.
 struct TaskTime {
-    double seconds = 0;
+    double seconds = 0;       ///< how long they took
     std::uint64_t call = 0;   ///< number of the call among the pool's, from 1
     std::uint64_t first = 0;  ///< number of the first item in the call, from 0
-    std::uint64_t items = 0;
-    pid_t pid = 0;  ///< of the worker
+    std::uint64_t items = 0;  ///< how many they were
+    pid_t pid = 0;            ///< of the worker, or its thread
+
+    friend std::string text_of(const TaskTime& task) {
+        return "TaskTime(seconds=" + detail::float_repr(task.seconds) +
+               ", call=" + std::to_string(task.call) + ", first=" + std::to_string(task.first) +
+               ", items=" + std::to_string(task.items) + ", pid=" + std::to_string(task.pid) + ")";
+    }
 };
 
 /// What Pool::stats returns.
 struct PoolStats {
-    std::vector<WorkerStats> workers;
-    std::vector<TaskTime> slowest;  ///< at most 5, the slowest first
+    std::vector<WorkerStats> workers;  ///< one for each worker
+    std::vector<TaskTime> slowest;     ///< at most 5, the slowest first
+
+    friend std::string text_of(const PoolStats& stats) {
+        std::string text = "PoolStats(workers=";
+        detail::append_repr(text, stats.workers);
+        text += ", slowest=";
+        detail::append_repr(text, stats.slowest);
+        return text + ")";
+    }
 };
 
 namespace detail {
@@ -60,10 +84,10 @@ inline WorkerStats read_worker_stats(const WorkerLog& log) noexcept {
             seconds(log.startup)};
 }
 
-inline PoolStats read_stats(PoolBoard& board) {
+inline PoolStats read_stats(const WorkerLogs& logs) {
     PoolStats stats;
-    for (std::uint32_t slot = 0; slot < board.worker_count; ++slot) {
-        const WorkerLog& log = log_of(board, slot);
+    for (std::uint32_t slot = 0; slot < logs.size(); ++slot) {
+        const WorkerLog& log = logs[slot];
         stats.workers.push_back(read_worker_stats(log));
         for (const ChunkRecord& record : log.slowest) {
             if (record.duration != 0) stats.slowest.push_back(to_task_time(record));

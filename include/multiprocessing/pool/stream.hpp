@@ -15,10 +15,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <variant>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool/courier.hpp"
 #include "multiprocessing/pool/pending_call.hpp"
@@ -257,14 +259,23 @@ class ResultStream {
         mutable std::optional<value_type> current_;
     };
 
+    /// Waits for the first result.
     iterator begin() { return iterator(*this); }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// The library's own.
     explicit ResultStream(std::shared_ptr<detail::StreamState<R>> state)
         : state_(std::move(state)) {}
+    /// Takes the stream over.
     ResultStream(ResultStream&&) noexcept = default;
+    /// Takes the stream over.
     ResultStream& operator=(ResultStream&&) noexcept = default;
+
+    friend std::string text_of(const ResultStream& stream) {
+        return "<multiprocessing.pool.IMapIterator object at " +
+               detail::address_text(stream.state_.get()) + ">";
+    }
 
   private:
     std::shared_ptr<detail::StreamState<R>> state_;

@@ -43,7 +43,8 @@ struct SupervisorOptions {
 
 /// How a call is to be run.
 struct SubmitOptions {
-    bool of_stream = false;  // each chunk's end is told, all errors count; also when closed
+    bool of_stream = false;     // each chunk's end is told, all errors count; also when closed
+    bool caller_waits = false;  // for its end
 };
 
 /// The workers of a pool and their work.
@@ -59,7 +60,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         try {
             make_board();
             for (std::uint32_t slot = 0; slot < options_.workers; ++slot) crew_->start(slot);
-            thread_ = std::make_unique<std::thread>([this] { watch(); });
+            thread_ = std::make_unique<std::thread>([this, counted = OwnThread()] { watch(); });
         } catch (...) {
             if (board_ != nullptr) crew_->end(std::chrono::milliseconds(0));
             free_everything();
@@ -102,7 +103,9 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
                                  std::memory_order_relaxed);
         pending_.add(pending);
         entries_.append((*pending)->whole, pending);
-        if (announce_work(*board_, (*pending)->chunk_count())) pending->expect_soon();
+        if (announce_work(*board_, (*pending)->chunk_count(), how.caller_waits)) {
+            pending->expect_soon();
+        }
         entries_.free_passed();
         if (time_limit_.is_set() && !ticking_) stir_watcher();
         return pending;
@@ -154,6 +157,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     [[gnu::cold]] void close() {
         check_owner();
         const std::lock_guard guard(mutex_);
+        log_if_enabled(log_level::debug, [] { return "closing pool"; });
         closed_ = true;
         if (streams_.is_empty()) let_workers_leave();
     }
@@ -178,6 +182,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         check_owner();
         const std::lock_guard guard(mutex_);
         if (board_->phase.exchange(PoolBoard::terminated) == PoolBoard::terminated) return;
+        log_if_enabled(log_level::debug, [] { return "terminating pool"; });
         pending_.give_up(nullptr);
         stir();
     }
@@ -194,6 +199,12 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
     /// Returns whether this process made the pool, and is not a fork of that one.
     [[nodiscard]] bool is_owner() const noexcept { return fork_depth() == owner_depth_; }
+    /// Returns what Python calls the pool's state. It takes no lock: it is for printing.
+    [[nodiscard]] const char* state_name() const noexcept {
+        if (!is_owner()) return "INHERITED";
+        if (board_->phase.load() == PoolBoard::terminated) return "TERMINATE";
+        return closed_ ? "CLOSE" : "RUN";
+    }
     [[nodiscard]] std::uint32_t worker_count() const noexcept { return options_.workers; }
     [[nodiscard]] PoolBoard& board() const noexcept { return *board_; }
     Courier& courier() noexcept { return courier_; }
@@ -249,10 +260,11 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         board_->worker_count = options_.workers;
         board_->max_tasks = options_.max_tasks;
         board_->log_size = options_.log_size;
-        board_->logs = heap().offset_of(board_) + head;
+        board_->first_log = heap().offset_of(board_) + head;
         // More spinners than cores would only take them from each other.
-        board_->may_spin =
-            spinning_helps() && static_cast<int>(options_.workers) <= usable_cpu_count() ? 1 : 0;
+        const auto cores = static_cast<std::uint32_t>(usable_cpu_count());
+        board_->may_spin = spinning_helps() && options_.workers <= cores ? 1 : 0;
+        board_->keeps_apart = options_.workers > std::max(1u, cores / 2) && board_->may_spin != 0;
         entries_.open(*board_);
         crew_->open(*board_);
         courier_.open(arrivals());
@@ -263,7 +275,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
     /// Makes workers and the watching thread look at the phase.
     [[gnu::cold]] void stir() {
-        announce_work(*board_, UINT32_MAX);
+        announce_phase(*board_);
         announce_arrival(*board_);
         courier_.look_at_all();
         stir_watcher();
@@ -383,6 +395,10 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         const WorkerEnd end{member.child->exitcode().value_or(0), member.child->pid(),
                             member.ticket, member.doom};
         state().remove(*member.child);
+        log_if_enabled(log_level::debug, [&] {
+            return "cleaning up worker " + std::to_string(slot_index) + " (pid " +
+                   std::to_string(end.pid) + ", exitcode " + std::to_string(end.exitcode) + ")";
+        });
         WorkerSlot& slot = board_->slots()[slot_index];
         const bool held_a_chunk = settlement_.settle(slot, end);
         if (slot.parked.exchange(0) != 0) board_->parked.fetch_sub(1);
@@ -392,7 +408,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         member.child.reset();
         const bool was_ready = slot.ready.load() != 0;
         const bool finished_some =
-            log_of(*board_, slot_index).recorded.load() != member.records_before;
+            board_->logs()[slot_index].recorded.load() != member.records_before;
         const bool lived = was_ready && monotonic_now() - member.started > 1'000'000'000;
         if (held_a_chunk || finished_some || lived) {
             useless_starts_ = 0;
@@ -422,7 +438,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     TimeLimit time_limit_;
     PendingList<PendingBatch> pending_;
     std::uint64_t last_serial_ = 0;
-    bool closed_ = false;
+    std::atomic<bool> closed_{false};
     StreamRegistry streams_;
     std::exception_ptr broken_;
     std::uint32_t useless_starts_ = 0;  // in a row

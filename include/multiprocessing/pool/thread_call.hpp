@@ -5,6 +5,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -20,6 +22,7 @@
 #include "multiprocessing/pool/pending_call.hpp"
 #include "multiprocessing/pool/spinning.hpp"
 #include "multiprocessing/pool/stream.hpp"
+#include "multiprocessing/pool/worker_log.hpp"
 
 namespace multiprocessing::detail {
 
@@ -60,6 +63,18 @@ class ThreadCall : public PendingCall {
         // seq_cst, after left_: against ask_for_notice.
         const std::uint32_t notice = notice_.load();
         if (notice == of_each_chunk || (notice == of_the_end && was_last)) arrivals_.change();
+    }
+
+    /// Returns what a log says of a chunk. @param begin,end nanoseconds on the monotonic clock
+    [[nodiscard]] ChunkRecord record_of(std::uint32_t index, std::uint64_t begin,
+                                        std::uint64_t end) const noexcept {
+        const std::uint64_t first = std::uint64_t{index} * chunk_size_;
+        return {begin,
+                end - begin,
+                static_cast<std::uint32_t>(order_),
+                static_cast<std::uint32_t>(first),
+                static_cast<std::uint32_t>(std::min<std::uint64_t>(items_ - first, chunk_size_)),
+                static_cast<std::uint32_t>(::gettid())};
     }
 
     /// @param of_stream whether the pool's arrivals change with each chunk

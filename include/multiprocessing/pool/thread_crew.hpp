@@ -4,6 +4,8 @@
 // ThreadCrew::work. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -21,8 +23,10 @@
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/pool/courier.hpp"
 #include "multiprocessing/pool/pending_list.hpp"
+#include "multiprocessing/pool/spinning.hpp"
 #include "multiprocessing/pool/stream_registry.hpp"
 #include "multiprocessing/pool/thread_call.hpp"
+#include "multiprocessing/pool/worker_log.hpp"
 #include "multiprocessing/reduction/exceptions.hpp"
 
 namespace multiprocessing::detail {
@@ -30,16 +34,22 @@ namespace multiprocessing::detail {
 /// What the threads of a pool share.
 class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
   public:
+    static constexpr bool runs_in_caller = false;
+
     ThreadCrew() { courier_.open(arrivals()); }
     ThreadCrew(const ThreadCrew&) = delete;
     ThreadCrew& operator=(const ThreadCrew&) = delete;
 
+    /// @param traced     chunks that each thread's log has room for
     /// @param initialize called by each thread first; may be none
-    void start(std::uint32_t threads, std::function<void()> initialize) {
+    void start(std::uint32_t threads, std::uint32_t traced, std::function<void()> initialize) {
         initialize_ = std::move(initialize);
+        logs_ = LocalLogs(threads, traced);
         try {
-            while (threads_.size() < threads) {
-                threads_.emplace_back([self = shared_from_this()] { self->work(); });
+            for (std::uint32_t slot = 0; slot < threads; ++slot) {
+                const std::uint64_t now = monotonic_now();
+                threads_.emplace_back(
+                    [self = shared_from_this(), slot, now] { self->work(slot, now); });
             }
         } catch (...) {
             end();
@@ -134,10 +144,20 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
         }
     }
 
+    /// As Supervisor's.
+    [[nodiscard]] const char* state_name() const noexcept {
+        if (!is_owner()) return "INHERITED";
+        return terminated_ ? "TERMINATE" : closed_ ? "CLOSE" : "RUN";
+    }
     [[nodiscard]] std::uint32_t size() const noexcept {
         return static_cast<std::uint32_t>(threads_.size());
     }
     Courier& courier() noexcept { return courier_; }
+    [[nodiscard]] LocalLogs logs() const {
+        check_owner();  // another thread may have had the lock when the process forked
+        const std::lock_guard guard(mutex_);
+        return logs_;
+    }
     [[nodiscard]] Arrivals arrivals() noexcept { return {&arrivals_, &listeners_}; }
 
   private:
@@ -179,11 +199,21 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
 
     // --- a thread ---
 
-    void work() {
+    /// @param started nanoseconds on the monotonic clock
+    void work(std::uint32_t slot, std::uint64_t started) {
         if (!initialize()) return;
         std::unique_lock lock(mutex_);
+        std::uint64_t now = monotonic_now();
+        WorkerLog& log = logs_.view()[slot];
+        log.pid = static_cast<std::uint32_t>(::gettid());
+        log.starts = 1;
+        log.startup = now - started;
         for (;;) {
-            work_.wait(lock, [this] { return leaving_ || !queue_.empty(); });
+            if (queue_.empty() && !leaving_) {
+                work_.wait(lock, [this] { return leaving_ || !queue_.empty(); });
+                const std::uint64_t begin = std::exchange(now, monotonic_now());
+                add_to(log.idle, now - begin);
+            }
             if (queue_.empty()) return;
             const std::shared_ptr<ThreadCall> call = queue_.front();
             const std::uint32_t chunk = call->take_chunk();
@@ -191,7 +221,9 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
             if (chunk == call->chunk_count()) continue;  // it was cancelled
             lock.unlock();
             call->run_chunk(chunk);
+            const std::uint64_t begin = std::exchange(now, monotonic_now());
             lock.lock();
+            record_chunk(log, logs_.view().capacity(), call->record_of(chunk, begin, now));
         }
     }
 
@@ -228,10 +260,11 @@ class ThreadCrew : public std::enable_shared_from_this<ThreadCrew> {
     PendingList<PendingCall> pending_;
     std::uint64_t last_order_ = 0;
     StreamRegistry streams_;
+    LocalLogs logs_;
     std::exception_ptr broken_;
-    bool closed_ = false;
+    std::atomic<bool> closed_{false};
     bool leaving_ = false;
-    bool terminated_ = false;
+    std::atomic<bool> terminated_{false};
 
     std::mutex join_mutex_;
 };

@@ -8,16 +8,64 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-#include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool/interface.hpp"
-#include "multiprocessing/pool/thread_backend.hpp"
-#include "multiprocessing/process.hpp"
+#include "multiprocessing/pool/local_backend.hpp"
+#include "multiprocessing/pool/options.hpp"
+#include "multiprocessing/pool/serial_crew.hpp"
+#include "multiprocessing/pool/thread_crew.hpp"
 
 namespace multiprocessing {
+namespace detail {
+
+/// A pool within this process. @tparam Crew what runs its tasks
+template <class Crew>
+class LocalPool : public PoolInterface<LocalBackend<Crew>> {
+  public:
+    /// Makes a worker for each core that this process may use.
+    LocalPool() : LocalPool(PoolOptions{}) {}
+
+    /// @throws ValueError fewer than 1 worker
+    /// @throws std::system_error EAGAIN
+    explicit LocalPool(int workers) : LocalPool(PoolOptions{.processes = workers}) {}
+
+    /// As a Pool takes them; what only a process can do (to be replaced, to be killed when it takes
+    /// too long, to be tried again when it died) has no effect.
+    explicit LocalPool(const PoolOptions& options) { open(options, {}); }
+
+    /// Makes workers each of which calls `initializer(args...)` before its first task. When that
+    /// throws, the pool is broken: BrokenProcessPool with the error's text.
+    template <class Initializer, class... Args>
+    LocalPool(int workers, Initializer&& initializer, Args&&... args)
+        : LocalPool(PoolOptions{.processes = workers}, std::forward<Initializer>(initializer),
+                    std::forward<Args>(args)...) {}
+    template <class Initializer, class... Args>
+    LocalPool(const PoolOptions& options, Initializer&& initializer, Args&&... args) {
+        open(options, [call = std::decay_t<Initializer>(std::forward<Initializer>(initializer)),
+                       arguments = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)] {
+            std::apply(call, arguments);
+        });
+    }
+
+    ~LocalPool() {
+        if (this->backend_.crew()) this->backend_.crew()->end();
+    }
+
+  private:
+    void open(const PoolOptions& options, std::function<void()> initializer) {
+        check_options(options);
+        this->buffersize_ = static_cast<std::size_t>(options.buffersize);
+        this->shows_progress_ = options.progress;
+        this->backend_.open(static_cast<std::uint32_t>(options.processes),
+                            static_cast<std::uint32_t>(options.traced), std::move(initializer));
+    }
+};
+
+}  // namespace detail
 
 /// Threads that run tasks, with the interface of Pool.
 ///
@@ -28,33 +76,12 @@ namespace multiprocessing {
 /// scope waits for it. Differs: CPython leaves it running, where it would use what is gone here.
 /// @par Processes a forked child's copy of a pool is unusable
 /// @par Source CPython Lib/multiprocessing/pool.py, ThreadPool
-class ThreadPool : public detail::PoolInterface<detail::ThreadBackend> {
+class ThreadPool : public detail::LocalPool<detail::ThreadCrew> {
   public:
-    /// Starts a thread for each core that this process may use.
-    ThreadPool() : ThreadPool(process_cpu_count()) {}
+    using LocalPool::LocalPool;
 
-    /// @throws ValueError fewer than 1 thread
-    /// @throws std::system_error EAGAIN
-    explicit ThreadPool(int threads) { open(threads, {}); }
-
-    /// Starts threads each of which calls `initializer(args...)` before its first task. When that
-    /// throws, the pool is broken: BrokenProcessPool with the error's text.
-    template <class Initializer, class... Args>
-    ThreadPool(int threads, Initializer&& initializer, Args&&... args) {
-        open(threads, [call = std::decay_t<Initializer>(std::forward<Initializer>(initializer)),
-                       arguments = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)] {
-            std::apply(call, arguments);
-        });
-    }
-
-    ~ThreadPool() {
-        if (backend_.crew()) backend_.crew()->end();
-    }
-
-  private:
-    void open(int threads, std::function<void()> initializer) {
-        if (threads < 1) throw ValueError("Number of processes must be at least 1");
-        backend_.open(static_cast<std::uint32_t>(threads), std::move(initializer));
+    friend std::string text_of(const ThreadPool& pool) {
+        return pool.text("multiprocessing.pool.ThreadPool");
     }
 };
 

@@ -14,7 +14,6 @@
 #include <string>
 
 #include "multiprocessing/detail/system.hpp"
-#include "multiprocessing/pool/board.hpp"
 #include "multiprocessing/pool/worker_log.hpp"
 
 namespace multiprocessing::detail {
@@ -73,10 +72,10 @@ class TraceFile {
 };
 
 /// Writes the tasks that the workers of a pool remember.
-inline void write_trace(PoolBoard& board, const std::string& path) {
+inline void write_trace(const WorkerLogs& logs, const std::string& path) {
     TraceFile file(path);
-    for (std::uint32_t slot = 0; slot < board.worker_count; ++slot) {
-        file.write_worker(slot, log_of(board, slot), board.log_size);
+    for (std::uint32_t slot = 0; slot < logs.size(); ++slot) {
+        file.write_worker(slot, logs[slot], logs.capacity());
     }
     file.finish();
 }

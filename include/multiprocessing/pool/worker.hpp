@@ -5,14 +5,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/signal_set.hpp"
 #include "multiprocessing/pool/board.hpp"
 #include "multiprocessing/pool/runner.hpp"
 #include "multiprocessing/pool/spinning.hpp"
@@ -30,29 +34,13 @@ struct WorkerOrders {
     std::uint64_t signal_mask;  // of the thread that made the pool
 };
 
-inline std::uint64_t to_bits(const sigset_t& set) noexcept {
-    std::uint64_t bits = 0;
-    for (int number = 1; number < 64; ++number) {
-        if (::sigismember(&set, number) == 1) bits |= std::uint64_t{1} << number;
-    }
-    return bits;
-}
-inline sigset_t to_signal_set(std::uint64_t bits) noexcept {
-    sigset_t set;
-    ::sigemptyset(&set);
-    for (int number = 1; number < 64; ++number) {
-        if ((bits >> number & 1) != 0) ::sigaddset(&set, number);
-    }
-    return set;
-}
-
 /// A worker at work.
 class WorkerLoop {
   public:
     explicit WorkerLoop(const WorkerOrders& orders)
         : board_(*heap().at<PoolBoard>(orders.board)),
           slot_(board_.slots()[orders.slot]),
-          log_(log_of(board_, orders.slot)),
+          log_(board_.logs()[orders.slot]),
           spinner_(orders.slot + 1),
           ticket_(orders.ticket),
           pid_(static_cast<std::uint32_t>(::getpid())) {}
@@ -87,6 +75,8 @@ class WorkerLoop {
             }
         }
         slot_.entry.store(0);
+        log_if_enabled(log_level::debug,
+                       [&] { return "worker exiting after " + std::to_string(done) + " tasks"; });
     }
 
   private:
@@ -114,16 +104,31 @@ class WorkerLoop {
 
     void wait_for_work(std::uint32_t seen) {
         if (!spin_for_work(seen)) {
+            go_apart();
             // In this order, and back in the opposite one: a worker that is killed in between is
             // counted once too often, which costs a needless wake-up, never once too little.
             board_.parked.fetch_add(1);
             slot_.parked.store(1);
-            if (board_.work.load() == seen) futex_wait(board_.work, seen, nullptr);
+            if (board_.work.load() == seen) {
+                futex_wait_marked(board_.work, seen, mark_of_this_core());
+            }
             slot_.parked.store(0);
             board_.parked.fetch_sub(1);
         }
         const std::uint64_t begin = std::exchange(now_, monotonic_now());
         add_to(log_.idle, now_ - begin);
+    }
+
+    /// Goes to sleep on the core of its slot, as a sleeper is woken where it slept. On a machine of
+    /// few cores the kernel does not look for an idle one when it is half busy: two that slept on
+    /// the same would share it for up to ten milliseconds, while the caller's core idles.
+    void go_apart() noexcept {
+        constexpr std::uint64_t interval = 10'000'000;  // nanoseconds; a move costs some of 10,000
+        if (board_.keeps_apart == 0 || now_ - moved_ < interval || ::sched_getcpu() == core_) {
+            return;
+        }
+        core_ = go_to_core(spinner_ - 1);
+        moved_ = now_;
     }
 
     /// @returns whether there is something new
@@ -145,7 +150,9 @@ class WorkerLoop {
     const std::uint32_t spinner_;
     const std::uint32_t ticket_;
     const std::uint32_t pid_;
-    std::uint64_t now_ = 0;  // when it last looked at the clock
+    std::uint64_t now_ = 0;    // when it last looked at the clock
+    int core_ = -1;            // where it went to sleep last
+    std::uint64_t moved_ = 0;  // when it went there
     SpinBudget spinning_;
     std::unique_ptr<ChunkRunner> runner_;
     std::uint64_t serial_ = 0;
@@ -170,7 +177,7 @@ void work(const WorkerOrders& orders, Initialize initialize) {
     ::signal(SIGINT, SIG_IGN);
     ::signal(SIGTERM, SIG_DFL);
     // The thread that starts replacements has all signals blocked.
-    sigset_t mask = to_signal_set(orders.signal_mask);
+    sigset_t mask = from_bits(orders.signal_mask);
     ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     try {
         initialize();

@@ -1,16 +1,15 @@
 // multiprocessing/pool/worker_log.hpp
 //
-// What a worker writes down of its time: totals, its slowest tasks, and its latest ones. It lies
-// beside the board and outlives the worker: the one in its place goes on with it. Only its worker
-// writes, and the owner reads when it is asked for statistics. Floor 5. Start at WorkerLog.
+// What a worker writes down of its time: totals, its slowest tasks, and its latest ones. Only the
+// worker writes, and the owner reads when it is asked for statistics. A process's log lies beside
+// the board and outlives it: the one in its place goes on with it. Floor 5. Start at WorkerLog.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include "multiprocessing/pool/board.hpp"
+#include <vector>
 
 namespace multiprocessing::detail {
 
@@ -18,10 +17,10 @@ namespace multiprocessing::detail {
 struct ChunkRecord {
     std::uint64_t begin;     //  0
     std::uint64_t duration;  //  8  0: nothing is recorded here
-    std::uint32_t call;      // 16  the low bits of Batch::serial
+    std::uint32_t call;      // 16  its number among the pool's, the low bits
     std::uint32_t first;     // 20  item in the call, the low bits
     std::uint32_t items;     // 24
-    std::uint32_t pid;       // 28
+    std::uint32_t pid;       // 28  of a thread, its own
 };
 static_assert(sizeof(ChunkRecord) == 32);
 
@@ -51,10 +50,45 @@ constexpr std::size_t WorkerLog::size_for(std::uint32_t records) noexcept {
     return (sizeof(WorkerLog) + records * sizeof(ChunkRecord) + 63) / 64 * 64;
 }
 
-/// Returns the log of the worker in a slot.
-inline WorkerLog& log_of(PoolBoard& board, std::uint32_t slot) noexcept {
-    return *heap().at<WorkerLog>(board.logs + slot * WorkerLog::size_for(board.log_size));
-}
+/// The logs of a pool's workers, side by side in memory.
+class WorkerLogs {
+  public:
+    /// @param capacity of each one's ring, in records
+    WorkerLogs(void* first, std::uint32_t count, std::uint32_t capacity) noexcept
+        : first_(static_cast<std::byte*>(first)), count_(count), capacity_(capacity) {}
+
+    [[nodiscard]] std::uint32_t size() const noexcept { return count_; }
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] WorkerLog& operator[](std::uint32_t slot) const noexcept {
+        return *reinterpret_cast<WorkerLog*>(first_ + slot * WorkerLog::size_for(capacity_));
+    }
+
+  private:
+    std::byte* first_;
+    std::uint32_t count_;
+    std::uint32_t capacity_;
+};
+
+/// The logs of workers that are threads: in memory of this process. Copied, they are a snapshot.
+class LocalLogs {
+  public:
+    LocalLogs() = default;
+    LocalLogs(std::uint32_t count, std::uint32_t capacity)
+        : lines_(count * WorkerLog::size_for(capacity) / sizeof(Line)),
+          count_(count),
+          capacity_(capacity) {}
+
+    [[nodiscard]] WorkerLogs view() noexcept { return {lines_.data(), count_, capacity_}; }
+    operator WorkerLogs() noexcept { return view(); }  // NOLINT(google-explicit-constructor)
+
+  private:
+    struct alignas(64) Line {
+        std::byte bytes[64];
+    };
+    std::vector<Line> lines_;
+    std::uint32_t count_ = 0;
+    std::uint32_t capacity_ = 0;
+};
 
 /// Adds to a total that only this thread changes.
 inline void add_to(std::atomic<std::uint64_t>& total, std::uint64_t more) noexcept {

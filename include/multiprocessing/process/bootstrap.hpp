@@ -11,20 +11,19 @@
 #include <stdio_ext.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <functional>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
+#include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/process/exit_hooks.hpp"
+#include "multiprocessing/process/fork_hooks.hpp"
 #include "multiprocessing/process/lifeline.hpp"
 #include "multiprocessing/process/state.hpp"
 #include "multiprocessing/reduction/exceptions.hpp"
@@ -37,6 +36,9 @@ struct ExitRequest {
     int status;
 };
 
+/// Whether this thread runs the target of a "process" that is none: of a dummy or serial one.
+inline constinit thread_local bool runs_target_in_thread = false;
+
 /// Flushes what C and C++ hold back on standard output and error. Not fflush(nullptr): it would
 /// wait for a thread that sits in a read of another stream.
 inline void flush_standard_streams() {
@@ -48,84 +50,29 @@ inline void flush_standard_streams() {
     std::clog.flush();
 }
 
-/// Things to end before the children: pools, named memory. Kept by exit priority, the highest
-/// first.
-class ExitHooks {
-  public:
-    using Hook = std::function<void()>;
-
-    /// @returns a number for remove
-    static std::size_t add(int priority, Hook hook) {
-        const std::size_t number = last_number_.fetch_add(1) + 1;
-        const std::lock_guard guard(list().mutex);
-        list().hooks.push_back({priority, number, std::move(hook)});
-        return number;
-    }
-
-    static void remove(std::size_t number) {
-        const std::lock_guard guard(list().mutex);
-        std::erase_if(list().hooks, [&](const Entry& entry) { return entry.number == number; });
-    }
-
-    /// Runs the hooks of this process, each once.
-    static void run() {
-        for (;;) {
-            Entry next{};
-            {
-                const std::lock_guard guard(list().mutex);
-                auto& hooks = list().hooks;
-                const auto highest = std::max_element(
-                    hooks.begin(), hooks.end(), [](const Entry& a, const Entry& b) {
-                        return std::pair(a.priority, a.number) < std::pair(b.priority, b.number);
-                    });
-                if (highest == hooks.end()) return;
-                next = std::move(*highest);
-                hooks.erase(highest);
-            }
-            next.hook();
-        }
-    }
-
-  private:
-    struct Entry {
-        int priority;
-        std::size_t number;
-        Hook hook;
-    };
-    struct List {
-        std::mutex mutex;
-        std::vector<Entry> hooks;
-        pid_t pid = ::getpid();
-        List* inherited = nullptr;  // the parent's, so that no leak checker thinks it lost
-    };
-    // Never destroyed: used while static objects are. No lock guards its making, see install_heap.
-    static inline constinit std::atomic<List*> instance_{nullptr};
-    // One count for all lists: a child may remove what only its parent has.
-    static inline constinit std::atomic<std::size_t> last_number_{0};
-
-    static List& list() {
-        List* known = instance_.load(std::memory_order_acquire);
-        // A child starts over, also that of a fork of the program's own: the hooks are its
-        // parent's, and a thread that was not copied may hold the lock.
-        if (known != nullptr && known->pid == ::getpid()) return *known;
-        auto fresh = std::make_unique<List>();
-        fresh->inherited = known;
-        if (!instance_.compare_exchange_strong(known, fresh.get())) return *known;
-        return *fresh.release();
-    }
-};
-
 /// How long a daemon has between the request to end and the order to.
 constexpr std::chrono::seconds daemon_grace{2};
 
-/// Ends this process's part of the family in order: its pools, its daemons, then waits for the
-/// other children. @par Source CPython Lib/multiprocessing/util.py, _exit_function
-inline void end_children() {
-    ExitHooks::run();
-    if (process_state.load() == nullptr || state().children().empty()) return;
+/// Logs an event; the text is only made when somebody wants it.
+/// @param text returns what to log
+template <class Text>
+void log_if_enabled(int level, Text text) noexcept {
+    if (!logging_enabled(level)) [[likely]]
+        return;
+    try {
+        log_event(level, text());
+    } catch (...) {  // out of memory: the line is lost
+    }
+}
+
+/// Terminates the daemons and waits for all children.
+[[gnu::cold]] inline void end_children_proper() {
     const auto children = state().children();
     for (const auto& child : children) {
-        if (child->daemon()) child->signal(SIGTERM);
+        if (!child->daemon()) continue;
+        log_if_enabled(log_level::info,
+                       [&] { return "calling terminate() for daemon " + child->name(); });
+        child->signal(SIGTERM);
     }
     const Deadline grace(daemon_grace);
     for (const auto& child : children) {
@@ -133,18 +80,35 @@ inline void end_children() {
         if (child->daemon() && !child->wait(grace)) child->signal(SIGKILL);
     }
     for (const auto& child : children) {
+        log_if_enabled(log_level::info,
+                       [&] { return "calling join() for process " + child->name(); });
         child->wait(Timeout());
         state().remove(*child);
     }
 }
+
+/// Ends this process's part of the family in order: what has an exit priority of 0 or more, its
+/// pools among it; its daemons; then it waits for the other children, and does the rest.
+/// @par Source CPython Lib/multiprocessing/util.py, _exit_function
+inline void end_children() {
+    log_if_enabled(log_level::info, [] { return "process shutting down"; });
+    ExitHooks::run(0);
+    if (process_state.load() != nullptr && !state().children().empty()) end_children_proper();
+    ExitHooks::run();
+}
+
+/// What the family's first process does when all its children have ended: nothing, or to end the
+/// fork server.
+inline constinit std::atomic<void (*)() noexcept> end_server{nullptr};
 
 /// At the exit of a process that is not a child of this library. A child leaves by leave_child.
 inline void end_children_at_exit() noexcept {
     try {
         end_children();
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "multiprocessing: while ending the children: %s\n", error.what());
+        report_error("while ending the children", error.what());
     }
+    if (const auto end = end_server.load()) end();
 }
 
 /// Arranges for end_children_at_exit. Called with the first child.
@@ -157,6 +121,9 @@ inline void register_exit_handler() {
 [[noreturn]] inline void leave_child(int status) noexcept {
     try {
         end_children();
+        log_if_enabled(log_level::info, [&] {
+            return "process exiting with exitcode " + std::to_string(status & 0xFF);
+        });
         flush_standard_streams();
         heap().family()[self()].exit_status.store(status & 0xFF);
     } catch (...) {
@@ -216,6 +183,9 @@ template <class Body>
             lifeline.reset();
         }
         disconnect_stdin();
+        const AfterForkHook* const hooks = after_fork_hooks.load();
+        if (hooks != nullptr && fork_depth() != 0) run_after_fork_hooks(hooks);
+        log_if_enabled(log_level::info, [] { return "child process calling self.run()"; });
         std::forward<Body>(body)();
         status = 0;
     } catch (const ExitRequest& request) {
@@ -232,7 +202,9 @@ template <class Body>
 /// local objects are destroyed on the way out. In a process that is not a child, as std::exit.
 /// @par Source CPython Lib/sys, exit
 [[noreturn]] inline void exit(int status = 0) {
-    if (detail::state().identity().parent_pid != 0) throw detail::ExitRequest{status};
+    if (detail::runs_target_in_thread || detail::state().identity().parent_pid != 0) {
+        throw detail::ExitRequest{status};
+    }
     std::exit(status & 0xFF);
 }
 

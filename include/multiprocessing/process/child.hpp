@@ -8,12 +8,14 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
@@ -27,15 +29,27 @@ class Child {
     /// @param pidfd    none when the child was gone already, SIGCHLD being ignored
     /// @param resource what must live as long as the child does, e.g. the message with its
     /// arguments
+    /// @param reaper   the fork server, when it is that which collects the child and notes its
+    /// ending
     Child(ProcessId id, pid_t pid, Descriptor pidfd, std::string name, bool daemon,
-          std::shared_ptr<void> resource = nullptr)
+          std::shared_ptr<void> resource = nullptr, ProcessId reaper = {})
         : id_(id),
           creator_(self()),
           pid_(pid),
           pidfd_(std::make_shared<Descriptor>(std::move(pidfd))),
           name_(std::move(name)),
           daemon_(daemon),
+          reaper_(reaper),
           resource_(std::move(resource)) {}
+
+    /// One that ran in this process, and has ended.
+    Child(ProcessId id, pid_t pid, std::string name, bool daemon, int exitcode)
+        : id_(id),
+          creator_(self()),
+          pid_(pid),
+          exitcode_(exitcode),
+          name_(std::move(name)),
+          daemon_(daemon) {}
 
     [[nodiscard]] ProcessId id() const noexcept { return id_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
@@ -76,7 +90,9 @@ class Child {
         // Under the lock no other thread collects the status meanwhile; the pidfd could not hit a
         // successor with the same pid anyway.
         const std::lock_guard guard(mutex_);
-        if (!exitcode_ && *pidfd_) signal_pidfd(pidfd_->get(), number);
+        if (exitcode_ || !*pidfd_) return;
+        signal_pidfd(pidfd_->get(), number);
+        if (number == SIGKILL || last_signal_ != SIGKILL) last_signal_ = number;
     }
 
     /// Returns a descriptor that polls readable once the child has ended. It stays open for as long
@@ -115,6 +131,7 @@ class Child {
 
     /// Takes the child's status from the kernel, and with it the zombie away.
     [[nodiscard]] int take_status() const {
+        if (reaper_) return status_from_reaper();
         if (!*pidfd_) return last_words();  // it was gone before its pidfd could be opened
         siginfo_t info{};
         const int result = retry_on_eintr([&] {
@@ -126,11 +143,35 @@ class Child {
         return last_words();
     }
 
-    /// Somebody else took the status: SIGCHLD is ignored, or the program calls wait() itself. What
-    /// the child noted before it left then has to do; 255 when it came to no note.
+    /// Waits for the reaper's note, which comes right after the child's end. @pre it has ended
+    [[nodiscard]] int status_from_reaper() const {
+        Family& family = heap().family();
+        const std::atomic<std::uint64_t>& word = family[id_].ending;
+        // A reaper that is stopped must not hold up who only asks.
+        const Deadline deadline(std::chrono::seconds(2));
+        for (;;) {
+            const std::uint64_t seen = word.load(std::memory_order_acquire);
+            const Ending ending = family.ending(id_);
+            if (ending.kind == Ending::ended) return ending.value;
+            const timespec interval{0, 5'000'000};
+            const bool timed_out =
+                futex_wait(futex_half(word), static_cast<std::uint32_t>(seen), &interval);
+            if (timed_out && (deadline.has_passed() || !family.is_alive(reaper_))) break;
+        }
+        const Ending ending = family.ending(id_);  // it may have been the reaper's last act
+        return ending.kind == Ending::ended ? ending.value : last_words();
+    }
+
+    /// Somebody else took the status: SIGCHLD is ignored, the program calls wait() itself, or the
+    /// fork server has been killed. Then the kernel may know it still; or what the child noted
+    /// before it left has to do, or the signal that was sent to it last; 255 when there was none.
     [[nodiscard]] int last_words() const {
         const int noted = heap().family()[id_].exit_status.load();
-        return noted >= 0 ? noted : 255;
+        if (noted >= 0) return noted;
+        if (*pidfd_) {
+            if (const auto known = exitcode_of_collected(pidfd_->get())) return *known;
+        }
+        return last_signal_ == SIGKILL || last_signal_ == SIGTERM ? -last_signal_ : 255;
     }
 
     const ProcessId id_;
@@ -142,6 +183,8 @@ class Child {
     std::optional<int> exitcode_;
     std::string name_;
     const bool daemon_;
+    const ProcessId reaper_;
+    int last_signal_ = 0;
     std::shared_ptr<void> resource_;
 };
 

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/logging/outlets.hpp"
 #include "multiprocessing/process/child.hpp"
 
 namespace multiprocessing::detail {
@@ -116,6 +117,12 @@ inline std::string random_key() {
     return key;
 }
 
+/// Tells logging, on a floor below, the name to put before its lines.
+inline std::string name_for_log() {
+    const ProcessState* const known = process_state.load(std::memory_order_acquire);
+    return known != nullptr ? known->name() : "MainProcess";
+}
+
 /// Whether this thread forks on behalf of the library.
 inline constinit thread_local bool forking_a_child = false;
 
@@ -146,6 +153,7 @@ inline ProcessState& state() {
         return *known;  // another thread was faster
     }
     ::pthread_atfork(lock_state_before_fork, unlock_state_in_parent, renew_state_in_child);
+    log_process_name.store(name_for_log);
     return *fresh.release();
 }
 
@@ -173,6 +181,7 @@ inline void become(ProcessIdentity identity) {
     heap().family().activate(identity.id, ::getpid());
     // What a forked child inherited stays behind, unfreed: see renew_state_in_child.
     process_state.store(new ProcessState(std::move(identity)));
+    log_process_name.store(name_for_log);
 }
 
 }  // namespace multiprocessing::detail

@@ -43,6 +43,10 @@ class JoinableQueue : public Queue<T> {
         return JoinableQueue(std::move(handle));
     }
 
+    friend std::string text_of(const JoinableQueue& queue) {
+        return detail::queue_text("JoinableQueue", queue.qsize(), queue.maxsize());
+    }
+
   private:
     explicit JoinableQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };

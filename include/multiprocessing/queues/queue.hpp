@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/queues/item.hpp"
@@ -37,6 +38,11 @@ class ClosedNote {
     std::shared_ptr<std::atomic<std::uint64_t>> by_ =
         std::make_shared<std::atomic<std::uint64_t>>(0);
 };
+
+inline std::string queue_text(const char* name, std::size_t size, std::size_t maxsize) {
+    return std::string("<") + name + " size=" + std::to_string(size) +
+           (maxsize == 0 ? "" : " maxsize=" + std::to_string(maxsize)) + ">";
+}
 
 }  // namespace detail
 
@@ -88,6 +94,7 @@ class Queue {
     }
     /// Puts an item in if there is room now. @throws Full, and as put
     void put_nowait(const T& item) const { put(item, false); }
+    /// Puts an item that is not needed here any more.
     void put_nowait(T&& item) const { put(std::move(item), false); }
 
     /// Takes the oldest item out.
@@ -117,6 +124,7 @@ class Queue {
     /// Returns how many items are in the queue, modulo 2^27; by the time the caller looks it may be
     /// another number.
     [[nodiscard]] std::size_t qsize() const noexcept { return handle_->size(); }
+    /// Says whether there is no item at this moment.
     [[nodiscard]] bool empty() const noexcept { return handle_->size() == 0; }
     /// Returns whether a queue with a maxsize has that many items.
     [[nodiscard]] bool full() const noexcept { return handle_->is_full(); }
@@ -143,6 +151,7 @@ class Queue {
 
     /// Takes items out, waiting for each, until the queue is shut down and drained.
     [[nodiscard]] iterator begin() const { return iterator(*this); }
+    /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two handles are equal when they are handles on the same queue.
@@ -155,8 +164,15 @@ class Queue {
     static Queue from_shared_handle(detail::AnyHandle handle) { return Queue(std::move(handle)); }
 
   protected:
+    /// @{
+    /// For the classes derived from it.
     explicit Queue(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
     [[nodiscard]] detail::QueueState& state() const noexcept { return *handle_; }
+    /// @}
+
+    friend std::string text_of(const Queue& queue) {
+        return detail::queue_text("Queue", queue.qsize(), queue.maxsize());
+    }
 
   private:
     void check_open() const {

@@ -25,6 +25,10 @@ class SimpleQueue : public Queue<T> {
         return SimpleQueue(std::move(handle));
     }
 
+    friend std::string text_of(const SimpleQueue& queue) {
+        return detail::queue_text("SimpleQueue", queue.qsize(), queue.maxsize());
+    }
+
   private:
     explicit SimpleQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };

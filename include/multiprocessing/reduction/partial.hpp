@@ -44,6 +44,7 @@ namespace multiprocessing {
 template <class F, class... Bound>
 class Partial {
   public:
+    /// For partial.
     explicit Partial(F function, Bound... bound)
         : function_(std::move(function)), bound_(std::move(bound)...) {}
 

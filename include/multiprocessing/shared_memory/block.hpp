@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/named_memory.hpp"
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/errors.hpp"
 
 namespace cereal {
@@ -24,11 +25,13 @@ namespace multiprocessing::shared_memory {
 /// A number of bytes as any integer type gives it. A negative one is kept, to be refused.
 class BlockSize {
   public:
+    /// Takes a number of bytes, of any integer type.
     template <std::integral Integer>
         requires(!std::same_as<Integer, bool>)
     constexpr BlockSize(Integer bytes) noexcept
         : bytes_(std::cmp_greater(bytes, INT64_MAX) ? INT64_MAX
                                                     : static_cast<std::int64_t>(bytes)) {}
+    /// Returns the number of bytes.
     constexpr operator std::int64_t() const noexcept { return bytes_; }
 
   private:
@@ -86,6 +89,7 @@ class SharedMemory {
         : name_(std::exchange(other.name_, {})),
           size_(std::exchange(other.size_, 0)),
           mapping_(std::move(other.mapping_)) {}
+    /// Closes its own block and takes the other's over.
     SharedMemory& operator=(SharedMemory&& other) noexcept {
         name_ = std::exchange(other.name_, {});
         size_ = std::exchange(other.size_, 0);
@@ -131,6 +135,11 @@ class SharedMemory {
         other.size_ = size_;
         other.mapping_ = mapping_.duplicate();
         return other;
+    }
+
+    friend std::string text_of(const SharedMemory& block) {
+        return "SharedMemory(" + detail::quoted(block.name_) +
+               ", size=" + std::to_string(block.size_) + ")";
     }
 
   private:

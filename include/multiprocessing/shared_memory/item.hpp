@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/errors.hpp"
 
 namespace cereal {
@@ -142,6 +143,18 @@ bool same_item(const A& a, const B& b) noexcept {
     }
 }
 
+/// Returns an alternative as Python's repr writes it.
+template <class T>
+std::string item_repr(const T& value) {
+    std::string text;
+    append_repr(text, value);
+    return text;
+}
+inline std::string item_repr(const std::vector<std::byte>& bytes) {
+    return "b" + quoted({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, false);
+}
+inline std::string item_repr(std::nullopt_t) { return "None"; }
+
 }  // namespace detail
 
 namespace shared_memory {
@@ -160,9 +173,16 @@ class ShareableItem : public detail::ItemVariant {
         requires detail::item_source<std::remove_cvref_t<T>>
     ShareableItem(T&& value) : variant(detail::make_item(std::forward<T>(value))) {}
 
+    /// Compares as Python does: 1, 1.0 and true are equal.
     friend bool operator==(const ShareableItem& a, const ShareableItem& b) {
         return std::visit([](const auto& x, const auto& y) { return detail::same_item(x, y); },
                           a.base(), b.base());
+    }
+
+    // A template: nearly everything converts to an item, a vector of items among it.
+    template <std::same_as<ShareableItem> Item>
+    friend std::string text_of(const Item& item) {
+        return std::visit([](const auto& value) { return detail::item_repr(value); }, item.base());
     }
 
   private:

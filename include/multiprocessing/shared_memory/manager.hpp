@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -64,12 +65,15 @@ class TrackedBlocks {
         if (first) std::rethrow_exception(first);
     }
 
+    /// Returns whether unlink_all has been called. It takes no lock: it is for printing.
+    [[nodiscard]] bool is_shut_down() const noexcept { return shut_down_; }
+
     /// The same where nobody is left who could be told of an error.
     void unlink_all_at_end() noexcept {
         try {
             unlink_all();
         } catch (const std::exception& error) {
-            std::fprintf(stderr, "multiprocessing: a SharedMemoryManager: %s\n", error.what());
+            report_error("a SharedMemoryManager", error.what());
         }
     }
 
@@ -83,7 +87,7 @@ class TrackedBlocks {
 
     std::mutex mutex_;
     std::vector<std::string> names_;
-    bool shut_down_ = false;
+    std::atomic<bool> shut_down_{false};
 };
 
 }  // namespace detail
@@ -114,6 +118,7 @@ class SharedMemoryManager {
     }
     /// What was moved from is shut down.
     SharedMemoryManager(SharedMemoryManager&&) noexcept = default;
+    /// Shuts its own down and takes the other over.
     SharedMemoryManager& operator=(SharedMemoryManager&& other) noexcept {
         SharedMemoryManager(std::move(other)).swap(*this);
         return *this;
@@ -136,6 +141,7 @@ class SharedMemoryManager {
         std::initializer_list<shared_memory::ShareableItem> items) {
         return make<shared_memory::ShareableList>(shared_memory::ShareableListOptions{}, items);
     }
+    /// Makes a list of the items of a range.
     template <detail::range_of_items Range>
     [[nodiscard]] shared_memory::ShareableList ShareableList(Range&& items) {
         return make<shared_memory::ShareableList>(shared_memory::ShareableListOptions{},
@@ -149,6 +155,12 @@ class SharedMemoryManager {
         if (!blocks_) return;
         check_mine();
         blocks_->unlink_all();
+    }
+
+    friend std::string text_of(const SharedMemoryManager& manager) {
+        const bool is_up = manager.blocks_ && !manager.blocks_->is_shut_down();
+        return std::string("<multiprocessing.managers.SharedMemoryManager state=") +
+               (is_up ? "STARTED>" : "SHUTDOWN>");
     }
 
   private:

@@ -33,16 +33,19 @@ class ShareableList;
 ///     double d = list[1];   list[0] = "text";   if (list[2] == std::nullopt) …
 class ShareableElement {
   public:
+    /// Means the same place of the list.
     ShareableElement(const ShareableElement&) = default;
 
     /// @throws ValueError when the item is too long for its place; then nothing is changed
     const ShareableElement& operator=(const ShareableItem& item) const;
+    /// Assigns the other's item, not its place.
     const ShareableElement& operator=(const ShareableElement& other) const {
         return *this = other.item();
     }
 
     /// Returns the item. @throws ValueError when the list is damaged, or closed
     [[nodiscard]] ShareableItem item() const;
+    /// Returns the item.
     operator ShareableItem() const { return item(); }
 
     /// Returns the item as a T. @throws TypeError when it is of another type, and as item
@@ -50,16 +53,20 @@ class ShareableElement {
     [[nodiscard]] T get() const {
         return detail::item_as<T>(item());
     }
+    /// Returns the item as a T. @throws TypeError when it is of another type
     template <detail::item_value T>
     operator T() const {
         return get<T>();
     }
 
+    /// Compares the item with a value, as Python does.
     // A template: a conversion to ShareableItem would compete with those to numbers.
     template <std::convertible_to<ShareableItem> T>
     friend bool operator==(const ShareableElement& element, const T& value) {
         return element.item() == ShareableItem(value);
     }
+
+    friend std::string text_of(const ShareableElement& element);
 
   private:
     friend class ShareableList;
@@ -105,6 +112,7 @@ class ShareableList {
     /// @throws std::system_error EEXIST, ENOSPC, and as SharedMemory
     explicit ShareableList(std::initializer_list<ShareableItem> items)
         : ShareableList(ShareableListOptions{}, items) {}
+    /// Makes a list of `items`, with options.
     ShareableList(ShareableListOptions options, std::initializer_list<ShareableItem> items)
         : ShareableList(std::move(options), Items{items}) {}
 
@@ -113,6 +121,7 @@ class ShareableList {
         requires(!std::same_as<std::remove_cvref_t<Range>, ShareableList>)
     explicit ShareableList(Range&& items)
         : ShareableList(ShareableListOptions{}, std::forward<Range>(items)) {}
+    /// Makes a list of the items of a range, with options.
     template <detail::range_of_items Range>
     ShareableList(ShareableListOptions options, Range&& items)
         : ShareableList(std::move(options), Items{collected(items)}) {}
@@ -125,11 +134,14 @@ class ShareableList {
 
     /// What was moved from is closed.
     ShareableList(ShareableList&&) noexcept = default;
+    /// What was moved from is closed.
     ShareableList& operator=(ShareableList&&) noexcept = default;
     /// Closes; the block stays.
     ~ShareableList() = default;
 
+    /// Returns how many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return layout_.count(); }
+    /// Says whether there is none.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
     /// Returns the place at `index`; a negative one counts from the end.
@@ -151,7 +163,9 @@ class ShareableList {
         return detail::item_as<T>(item(index));
     }
 
+    /// Walks over the items.
     [[nodiscard]] iterator begin() const noexcept;
+    /// Ends the walk.
     [[nodiscard]] iterator end() const noexcept;
 
     /// Returns the formats of all items, or of one, as Python's struct module writes them: "q8sd".
@@ -160,6 +174,7 @@ class ShareableList {
         for (std::size_t i = 0; i < size(); ++i) all += layout_.format(shm_.buf(), i).text();
         return all;
     }
+    /// Returns the format of one item.
     [[nodiscard]] std::string format(std::ptrdiff_t index) const {
         const std::size_t at = place(index);
         return layout_.format(shm_.buf(), at).text();
@@ -172,6 +187,7 @@ class ShareableList {
 
     /// Returns the block that the list lies in: to close it, unlink it, or ask for its name.
     [[nodiscard]] SharedMemory& shm() noexcept { return shm_; }
+    /// Returns the block.
     [[nodiscard]] const SharedMemory& shm() const noexcept { return shm_; }
 
     /// Returns a second object for the same list, as SharedMemory::duplicate.
@@ -180,6 +196,18 @@ class ShareableList {
         other.shm_ = shm_.duplicate();
         other.layout_ = layout_;
         return other;
+    }
+
+    /// Differs: of a long list the first 100 items; in Python one that is closed does not print.
+    friend std::string text_of(const ShareableList& list) {
+        const std::string name = detail::quoted(list.shm_.name());
+        try {
+            std::string text = "ShareableList(";
+            detail::append_items(text, list);
+            return text + ", name=" + name + ")";
+        } catch (const ValueError&) {  // closed, or another program has damaged it
+            return "<ShareableList name=" + name + " unreadable>";
+        }
     }
 
   private:
@@ -293,5 +321,6 @@ inline const ShareableElement& ShareableElement::operator=(const ShareableItem& 
 inline ShareableItem ShareableElement::item() const {
     return list_->item(static_cast<std::ptrdiff_t>(place_));
 }
+inline std::string text_of(const ShareableElement& element) { return text_of(element.item()); }
 
 }  // namespace multiprocessing::shared_memory

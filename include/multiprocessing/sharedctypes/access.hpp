@@ -24,6 +24,8 @@ namespace multiprocessing::detail {
 template <class Derived, class T>
 class AccessOperators {
   public:
+    using accessed_type = T;
+
     operator T() const { return load(); }
 
     // One cast for all: a short plus a short is an int, and wraps on its way back as it does in C.

@@ -19,7 +19,9 @@
 #include <vector>
 
 #include "multiprocessing/detail/index.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/sharedctypes/content.hpp"
 #include "multiprocessing/sharedctypes/element.hpp"
 #include "multiprocessing/sharedctypes/guard.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
@@ -56,20 +58,26 @@ class Array {
     /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
     template <std::integral Size>
     explicit Array(Size size) : handle_(count(size), detail::AnyHandle()) {}
+    /// Makes an array of `size` zeros that `lock` guards.
     template <std::integral Size>
     Array(Size size, const BasicLock& lock) : handle_(count(size), lock.shared_handle()) {}
 
     /// Makes an array of copies of `items`.
     Array(std::initializer_list<T> items) : Array(std::span(items)) {}
+    /// Makes an array of copies of `items` that `lock` guards.
     Array(std::initializer_list<T> items, const BasicLock& lock) : Array(std::span(items), lock) {}
+    /// Makes an array of copies of the items of a range.
     template <detail::elements_for<T> Range>
         requires(!std::same_as<std::remove_cvref_t<Range>, Array>)
     explicit Array(Range&& items) : Array(std::forward<Range>(items), detail::AnyHandle()) {}
+    /// Makes an array of copies of the items of a range that `lock` guards.
     template <detail::elements_for<T> Range>
     Array(Range&& items, const BasicLock& lock)
         : Array(std::forward<Range>(items), lock.shared_handle()) {}
 
+    /// Returns how many elements there are.
     [[nodiscard]] std::size_t size() const noexcept { return handle_.size(); }
+    /// Says whether there is none.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
     /// Returns the element at `index`; a negative one counts from the end.
@@ -78,7 +86,9 @@ class Array {
         return {handle_.lock(), handle_.elements()[detail::checked_index(index, size())]};
     }
 
+    /// Walks over the elements, each access under the lock.
     [[nodiscard]] iterator begin() const noexcept { return {handle_.lock(), handle_.elements()}; }
+    /// Ends the walk.
     [[nodiscard]] iterator end() const noexcept {
         return begin() + static_cast<std::ptrdiff_t>(size());
     }
@@ -90,6 +100,7 @@ class Array {
         const auto part = detail::sliced(get_obj(), start, stop);
         return {part.begin(), part.end()};
     }
+    /// Returns a copy of the elements from `start` on.
     [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start = 0) const {
         return slice(start, static_cast<std::ptrdiff_t>(size()));
     }
@@ -107,6 +118,7 @@ class Array {
         }
         std::copy(values.begin(), values.end(), part.begin());
     }
+    /// Writes the elements listed.
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop,
                    std::initializer_list<T> items) const {
         set_slice(start, stop, std::span(items));
@@ -120,9 +132,11 @@ class Array {
     /// Returns the elements themselves: the lock is not taken.
     [[nodiscard]] std::span<T> get_obj() const noexcept { return {handle_.elements(), size()}; }
 
+    /// Takes the array's lock, see BasicLock.
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return get_lock().acquire(block, timeout);
     }
+    /// Gives the array's lock back.
     void release() const { get_lock().release(); }
 
     /// Returns the characters before the first NUL, as the attribute `value` in Python.
@@ -162,6 +176,16 @@ class Array {
         return Array(detail::GuardedHandle<T>(std::move(handle)));
     }
 
+    friend std::string text_of(const Array& array) {
+        if constexpr (detail::readable_unlocked<T>) {
+            return std::string("<Synchronized") + (std::same_as<T, char> ? "String" : "Array") +
+                   " wrapper for " +
+                   detail::shared_array_text(array.handle_.elements(), array.size()) + ">";
+        } else {
+            return "<SynchronizedArray size=" + std::to_string(array.size()) + ">";
+        }
+    }
+
   private:
     explicit Array(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
 
@@ -199,15 +223,22 @@ class RawArray {
     /// Makes an array of `size` zeros, or of copies of `items`, as Array does.
     template <std::integral Size>
     explicit RawArray(Size size) : array_(size) {}
+    /// Makes an array of copies of `items`.
     RawArray(std::initializer_list<T> items) : array_(items) {}
+    /// Makes an array of copies of the items of a range.
     template <detail::elements_for<T> Range>
         requires(!std::same_as<std::remove_cvref_t<Range>, RawArray>)
     explicit RawArray(Range&& items) : array_(std::forward<Range>(items)) {}
 
+    /// Returns how many elements there are.
     [[nodiscard]] std::size_t size() const noexcept { return array_.size(); }
+    /// Says whether there is none.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    /// Returns where the elements lie.
     [[nodiscard]] T* data() const noexcept { return array_.get_obj().data(); }
+    /// Walks over the elements.
     [[nodiscard]] T* begin() const noexcept { return data(); }
+    /// Ends the walk.
     [[nodiscard]] T* end() const noexcept { return data() + size(); }
 
     /// Returns the element at `index`; a negative one counts from the end.
@@ -221,8 +252,10 @@ class RawArray {
         const auto part = detail::sliced(array_.get_obj(), start, stop);
         return {part.begin(), part.end()};
     }
+    /// Returns a copy of all elements.
     [[nodiscard]] std::vector<T> to_vector() const { return {begin(), end()}; }
 
+    /// Two handles are equal when they are handles on the same array.
     friend bool operator==(const RawArray& a, const RawArray& b) noexcept {
         return a.array_ == b.array_;
     }
@@ -233,6 +266,14 @@ class RawArray {
     }
     static RawArray from_shared_handle(detail::AnyHandle handle) {
         return RawArray(Array<T>::from_shared_handle(std::move(handle)));
+    }
+
+    friend std::string text_of(const RawArray& array) {
+        if constexpr (detail::readable_unlocked<T>) {
+            return "RawArray(" + detail::shared_array_text(array.data(), array.size()) + ")";
+        } else {
+            return "<RawArray size=" + std::to_string(array.size()) + ">";
+        }
     }
 
   private:

@@ -1,28 +1,10 @@
 // multiprocessing/sharedctypes/format.hpp
 //
-// fmt prints v.value and a[i] as the values that they are, with the same format specifications.
-// sharedctypes.hpp includes this file when fmt was included before, see synchronize/format.hpp.
-// Floor 4. SPDX-License-Identifier: MIT
+// fmt prints values and arrays in the way of Python's repr, and v.value and a[i] as the values that
+// they are. sharedctypes.hpp includes this file when fmt was included before, see
+// detail/format.hpp. Floor 4. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <fmt/format.h>
-
+#include "multiprocessing/detail/format.hpp"
 #include "multiprocessing/sharedctypes/array.hpp"
 #include "multiprocessing/sharedctypes/value.hpp"
-
-template <class T>
-struct fmt::formatter<multiprocessing::ValueAttribute<T>> : fmt::formatter<T> {
-    template <class FormatContext>
-    auto format(const multiprocessing::ValueAttribute<T>& value, FormatContext& context) const {
-        return fmt::formatter<T>::format(value.load(), context);
-    }
-};
-
-template <class T>
-struct fmt::formatter<multiprocessing::detail::ElementAccess<T>> : fmt::formatter<T> {
-    template <class FormatContext>
-    auto format(const multiprocessing::detail::ElementAccess<T>& element,
-                FormatContext& context) const {
-        return fmt::formatter<T>::format(element.load(), context);
-    }
-};

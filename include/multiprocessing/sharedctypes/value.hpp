@@ -6,11 +6,13 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <utility>
 
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/sharedctypes/access.hpp"
+#include "multiprocessing/sharedctypes/content.hpp"
 #include "multiprocessing/sharedctypes/guard.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
 
@@ -25,14 +27,17 @@ class Value;
 template <class T>
 class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
   public:
+    /// Writes the value under the lock. @returns what was written
     T operator=(const T& value) const {
         this->store(value);
         return value;
     }
+    /// Writes the other's value, read under its lock.
     T operator=(const ValueAttribute& other) const { return *this = other.load(); }
 
     /// For the library: the lock, and the object without it.
     [[nodiscard]] AnyLock& lock() const noexcept { return handle_.lock(); }
+    /// For the library: the object, which the caller has locked.
     [[nodiscard]] T& object() const noexcept { return *handle_.elements(); }
 
   private:
@@ -68,7 +73,9 @@ class Value {
     /// Makes a new value that `lock` guards. @throws std::bad_alloc
     Value(const T& initial, const BasicLock& lock) : Value(initial, lock.shared_handle()) {}
 
+    /// Another handle on the same value.
     Value(const Value&) = default;
+    /// Lets go of its own value and becomes another handle on the other's.
     Value& operator=(const Value& other) {  // another handle, not another value: see value
         value.handle_ = other.value.handle_;
         return *this;
@@ -86,14 +93,20 @@ class Value {
     /// Returns the object itself: the lock is not taken.
     [[nodiscard]] T& get_obj() const noexcept { return value.object(); }
 
+    /// Takes the value's lock, see BasicLock.
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return get_lock().acquire(block, timeout);
     }
+    /// Gives the value's lock back.
     void release() const { get_lock().release(); }
 
     /// Two handles are equal when they are handles on the same object.
     friend bool operator==(const Value& a, const Value& b) noexcept {
         return a.shared_handle() == b.shared_handle();
+    }
+
+    friend std::string text_of(const Value& shared) {
+        return "<Synchronized wrapper for " + detail::shared_value_text(shared.get_obj()) + ">";
     }
 
     /// For the library: the handle as it travels, and one that has arrived.
@@ -132,7 +145,9 @@ class RawValue {
     /// Makes a new value. @throws std::bad_alloc
     explicit RawValue(const T& initial = T{}) : RawValue(make(initial)) {}
 
+    /// Another handle on the same value.
     RawValue(const RawValue&) = default;
+    /// Lets go of its own value and becomes another handle on the other's.
     RawValue& operator=(const RawValue& other) {  // another handle; a reference is only made anew
         if (this != &other) {
             std::destroy_at(this);
@@ -149,8 +164,13 @@ class RawValue {
     /// The value itself.
     T& value;
 
+    /// Two handles are equal when they are handles on the same value.
     friend bool operator==(const RawValue& a, const RawValue& b) noexcept {
         return a.handle_ == b.handle_;
+    }
+
+    friend std::string text_of(const RawValue& shared) {
+        return detail::shared_value_text(shared.value);
     }
 
     /// For the library: the handle as it travels, and one that has arrived.

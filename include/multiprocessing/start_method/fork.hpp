@@ -18,7 +18,7 @@ namespace multiprocessing::start_method {
 
 /// Start a child with fork(2).
 struct fork {
-    static constexpr std::string_view name = "fork";
+    static constexpr std::string_view name = "fork";  ///< as get_context takes it
     static constexpr bool inherits_memory = true;
 
     /// Starts a child that runs `body` and leaves.
@@ -27,6 +27,7 @@ struct fork {
     static std::shared_ptr<detail::Child> start(detail::ProcessIdentity identity, Body&& body,
                                                 const detail::Target* = nullptr) {
         detail::Family& family = detail::heap().family();
+        if (detail::logging_enabled(detail::log_level::warning)) detail::warn_of_threads();
         // Made before the fork, so that the child inherits them.
         detail::lifeline();
         detail::open_null_device();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/barrier_action.hpp"
@@ -85,6 +86,7 @@ class Barrier {
         return is_broken(handle_->state.load(std::memory_order_relaxed));
     }
 
+    /// Two handles are equal when they are handles on the same barrier.
     friend bool operator==(const Barrier& a, const Barrier& b) noexcept {
         return a.handle_ == b.handle_;
     }
@@ -93,6 +95,12 @@ class Barrier {
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
     static Barrier from_shared_handle(detail::AnyHandle handle) {
         return Barrier(std::move(handle));
+    }
+
+    friend std::string text_of(const Barrier& barrier) {
+        if (barrier.broken()) return "<Barrier broken>";
+        return "<Barrier waiters=" + std::to_string(barrier.n_waiting()) + "/" +
+               std::to_string(barrier.parties()) + ">";
     }
 
   private:

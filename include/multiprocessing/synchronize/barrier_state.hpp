@@ -247,7 +247,8 @@ struct alignas(16) BarrierState : SharedObject {
         if (!is_dead(id, true)) return false;
         const ProcessRecord& record = heap().family()[id];
         const bool said_nothing = record.exit_status.load(std::memory_order_relaxed) < 0;
-        return said_nothing && record.state.load(std::memory_order_acquire) >> 2 == id.generation;
+        return said_nothing && ProcessRecord::generation_of(
+                                   record.state.load(std::memory_order_acquire)) == id.generation;
     }
 };
 static_assert(sizeof(BarrierState) == 80);

@@ -16,6 +16,7 @@
 #include <new>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
@@ -223,8 +224,11 @@ class Condition : public detail::StandardLockable<Condition> {
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return lock_state().acquire(block, timeout);
     }
+    /// Gives the lock back.
     void release() const { lock_state().unlock(); }
+    /// Says whether somebody holds the lock.
     [[nodiscard]] bool locked() const noexcept { return !lock_state().word.is_free(); }
+    /// Makes the lock usable again after its holder's death, see BasicLock.
     bool recover() const { return lock_state().recover(); }
 
     /// Returns a handle of the condition's lock.
@@ -263,6 +267,7 @@ class Condition : public detail::StandardLockable<Condition> {
     /// Wakes all who wait. @throws AssertionError when the lock is not held
     void notify_all() const { notify(INT_MAX); }
 
+    /// Two handles are equal when they are handles on the same condition.
     friend bool operator==(const Condition& a, const Condition& b) noexcept {
         return a.handle_ == b.handle_;
     }
@@ -271,6 +276,10 @@ class Condition : public detail::StandardLockable<Condition> {
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
     static Condition from_shared_handle(detail::AnyHandle handle) {
         return Condition(std::move(handle));
+    }
+
+    friend std::string text_of(const Condition& condition) {
+        return "<Condition(" + text_of(condition.get_lock()) + ")>";
     }
 
   private:

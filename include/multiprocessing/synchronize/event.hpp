@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/gate.hpp"
 #include "multiprocessing/timeout.hpp"
@@ -95,6 +96,7 @@ class Event {
         return handle_->wait(detail::Deadline(timeout));
     }
 
+    /// Two handles are equal when they are handles on the same event.
     friend bool operator==(const Event& a, const Event& b) noexcept {
         return a.handle_ == b.handle_;
     }
@@ -102,6 +104,10 @@ class Event {
     /// For the library: the handle as it travels, and one that has arrived.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
     static Event from_shared_handle(detail::AnyHandle handle) { return Event(std::move(handle)); }
+
+    friend std::string text_of(const Event& event) {
+        return event.is_set() ? "<Event set>" : "<Event unset>";
+    }
 
   private:
     explicit Event(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <utility>
@@ -29,12 +28,6 @@ constexpr std::chrono::milliseconds nap{50};
 constexpr std::chrono::milliseconds patience{2};
 constexpr std::chrono::milliseconds check_interval{250};  // between looks at who is alive
 constexpr std::chrono::microseconds spin_time{25};
-
-/// Returns the half of a word that the kernel compares: the lower one.
-inline const FutexWord& futex_half(const std::atomic<std::uint64_t>& word) noexcept {
-    static_assert(std::endian::native == std::endian::little);
-    return *reinterpret_cast<const FutexWord*>(&word);  // only its address is used
-}
 
 /// Calls `look` again and again for a short while, with growing pauses, until it returns true.
 template <class Look>

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
@@ -128,6 +129,26 @@ struct LockState : SharedObject {
 };
 static_assert(sizeof(LockState) == 48, "with its header within a block of 64 bytes");
 
+/// Says who holds a lock, as Python does; a process that died has abandoned it.
+inline std::string owner_text(const LockState& lock) {
+    if (lock.word.is_abandoned()) return "abandoned";
+    const ProcessId holder = lock.word.holder();
+    if (!holder) return "None";
+    if (holder != self()) return "SomeOtherProcess";
+    if (!lock.is_mine()) return "SomeOtherThread";
+    const char* const name = heap().family()[holder].name;
+    return *name == '\0' ? "MainProcess" : name;
+}
+
+inline std::string recursive_lock_text(const LockState& lock) {
+    const std::string depth = std::to_string(lock.depth.load(std::memory_order_relaxed));
+    return "<RLock(" + owner_text(lock) + ", " +
+           (!lock.word.holder() ? "0"
+            : lock.is_mine()    ? depth
+                                : "nonzero") +
+           ")>";
+}
+
 }  // namespace detail
 
 /// What Lock and RLock have in common; also a handle on either, as Value::get_lock gives it.
@@ -174,8 +195,10 @@ class BasicLock : public detail::StandardLockable<BasicLock> {
     [[nodiscard]] detail::LockState& state() const noexcept { return *handle_; }
 
   protected:
+    /// For the classes derived from it: a new lock.
     explicit BasicLock(bool recursive)
         : handle_(detail::make_shared_object<detail::LockState>(recursive)) {}
+    /// For the classes derived from it: a handle that has arrived.
     explicit BasicLock(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 
   private:
@@ -195,6 +218,10 @@ class Lock : public BasicLock {
     /// For the library: the handle that has arrived.
     static Lock from_shared_handle(detail::AnyHandle handle) { return Lock(std::move(handle)); }
 
+    friend std::string text_of(const Lock& lock) {
+        return "<Lock(owner=" + detail::owner_text(lock.state()) + ")>";
+    }
+
   private:
     explicit Lock(detail::AnyHandle handle) noexcept : BasicLock(std::move(handle)) {}
 };
@@ -210,6 +237,10 @@ class RLock : public BasicLock {
     /// For the library: the handle that has arrived.
     static RLock from_shared_handle(detail::AnyHandle handle) { return RLock(std::move(handle)); }
 
+    friend std::string text_of(const RLock& lock) {
+        return detail::recursive_lock_text(lock.state());
+    }
+
   private:
     explicit RLock(detail::AnyHandle handle) noexcept : BasicLock(std::move(handle)) {}
 };
@@ -217,16 +248,24 @@ class RLock : public BasicLock {
 /// A handle on a Lock or an RLock, whichever it is. It converts to the one that it is.
 class AnyLock : public BasicLock {
   public:
+    /// A handle on a Lock.
     AnyLock(const Lock& lock) noexcept : BasicLock(lock) {}
+    /// A handle on an RLock.
     AnyLock(const RLock& lock) noexcept : BasicLock(lock) {}
 
     /// @throws TypeError when it is the other one
     operator Lock() const { return convert<Lock>(false); }
+    /// @throws TypeError when it is the other one
     operator RLock() const { return convert<RLock>(true); }
 
     /// For the library: the handle that has arrived.
     static AnyLock from_shared_handle(detail::AnyHandle handle) {
         return AnyLock(std::move(handle));
+    }
+
+    friend std::string text_of(const AnyLock& lock) {
+        if (lock.state().recursive != 0) return detail::recursive_lock_text(lock.state());
+        return "<Lock(owner=" + detail::owner_text(lock.state()) + ")>";
     }
 
   private:

@@ -33,8 +33,8 @@ namespace multiprocessing::detail {
 /// @param thoroughly whether to ask the system, or only the family's table
 inline bool is_dead(ProcessId id, bool thoroughly) {
     Family& family = heap().family();
-    const std::uint32_t state = family[id].state.load(std::memory_order_acquire);
-    if (state >> 2 != id.generation || (state & 3) == ProcessRecord::free) return true;
+    const std::uint64_t state = family[id].state.load(std::memory_order_acquire);
+    if (!ProcessRecord::is_of(state, id)) return true;
     return thoroughly && id != self() && !family.is_alive(id);
 }
 

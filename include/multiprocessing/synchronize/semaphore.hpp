@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/gate.hpp"
@@ -131,8 +132,14 @@ class Semaphore : public detail::StandardLockable<Semaphore> {
     }
 
   protected:
+    /// For the classes derived from it: a new semaphore.
     Semaphore(int value, int maximum) : handle_(make(value, maximum)) {}
+    /// For the classes derived from it: a handle that has arrived.
     explicit Semaphore(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+
+    friend std::string text_of(const Semaphore& semaphore) {
+        return "<Semaphore(value=" + std::to_string(semaphore.get_value()) + ")>";
+    }
 
   private:
     static detail::Handle<detail::SemaphoreState> make(int value, int maximum) {
@@ -156,6 +163,11 @@ class BoundedSemaphore : public Semaphore {
     /// For the library: the handle that has arrived.
     static BoundedSemaphore from_shared_handle(detail::AnyHandle handle) {
         return BoundedSemaphore(std::move(handle));
+    }
+
+    friend std::string text_of(const BoundedSemaphore& semaphore) {
+        return "<BoundedSemaphore(value=" + std::to_string(semaphore.get_value()) +
+               ", maxvalue=" + std::to_string(semaphore.state().maximum) + ")>";
     }
 
   private:

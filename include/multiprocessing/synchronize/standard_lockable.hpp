@@ -13,6 +13,8 @@ namespace multiprocessing::detail {
 template <class Derived>
 class StandardLockable {
   public:
+    /// @{
+    /// Does what acquire and release do, under the name that the standard has for it.
     void lock() const { derived().acquire(); }
     void unlock() const { derived().release(); }
     [[nodiscard]] bool try_lock() const { return derived().acquire(false); }
@@ -24,6 +26,7 @@ class StandardLockable {
     [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
         return derived().acquire(true, time - Clock::now());
     }
+    /// @}
 
   private:
     [[nodiscard]] const Derived& derived() const noexcept {

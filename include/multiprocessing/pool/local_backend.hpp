@@ -1,7 +1,7 @@
-// multiprocessing/pool/thread_backend.hpp
+// multiprocessing/pool/local_backend.hpp
 //
-// How a pool of threads takes a call: as ProcessBackend does, without messages. Floor 5. Start at
-// ThreadBackend::submit. SPDX-License-Identifier: MIT
+// How a pool within this process takes a call: as ProcessBackend does, without messages. Floor 5.
+// Start at LocalBackend::submit. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <array>
@@ -17,7 +17,6 @@
 #include "multiprocessing/pool/stream.hpp"
 #include "multiprocessing/pool/stream_input.hpp"
 #include "multiprocessing/pool/thread_call.hpp"
-#include "multiprocessing/pool/thread_crew.hpp"
 
 namespace multiprocessing::detail {
 
@@ -64,11 +63,11 @@ consteval auto place_of() {
 template <class F, class Element, class Item, bool spread>
 using PlaceOf = typename decltype(place_of<F, Element, Item, spread>())::type;
 
-/// Gives a stream's items to threads.
-template <class F, class View, class R, bool spread>
-class ThreadSource final : public StreamSource<R> {
+/// Gives a stream's items to a crew.
+template <class Crew, class F, class View, class R, bool spread>
+class LocalSource final : public StreamSource<R> {
   public:
-    ThreadSource(std::shared_ptr<ThreadCrew> crew, F f, View view, std::size_t chunk_size)
+    LocalSource(std::shared_ptr<Crew> crew, F f, View view, std::size_t chunk_size)
         : crew_(std::move(crew)),
           f_(std::move(f)),
           input_(std::move(view)),
@@ -99,16 +98,19 @@ class ThreadSource final : public StreamSource<R> {
   private:
     using Item = StoredItem<F, std::ranges::range_reference_t<View>, spread>;
 
-    std::shared_ptr<ThreadCrew> crew_;
+    std::shared_ptr<Crew> crew_;
     F f_;
     StreamInput<View> input_;
     const std::size_t chunk_size_;
 };
 
-/// Gives calls to threads.
-class ThreadBackend {
+/// Gives calls to what runs them within this process.
+/// @tparam Crew ThreadCrew, or SerialCrew
+template <class Crew>
+class LocalBackend {
   public:
     using Call = std::shared_ptr<PendingCall>;
+    static constexpr bool runs_in_caller = Crew::runs_in_caller;
 
     template <class F, class Element, bool spread>
     using ItemResult = typename decltype(thread_item_result<F, Element, spread>())::type;
@@ -117,9 +119,10 @@ class ThreadBackend {
     template <class F, bool spread>
     using ListedItem = detail::ListedItem<F, spread>;
 
-    void open(std::uint32_t threads, std::function<void()> initialize) {
-        crew_ = std::make_shared<ThreadCrew>();
-        crew_->start(threads, std::move(initialize));
+    /// @param traced chunks that each worker's log has room for
+    void open(std::uint32_t threads, std::uint32_t traced, std::function<void()> initialize) {
+        crew_ = std::make_shared<Crew>();
+        crew_->start(threads, traced, std::move(initialize));
     }
 
     template <class F, class Element, bool spread>
@@ -142,7 +145,8 @@ class ThreadBackend {
         return std::array{store_arguments<F>(std::forward<Args>(args)...)};
     }
 
-    /// @tparam waits whether the caller keeps the range where it is until the call is over
+    /// @tparam waits whether the caller waits until the call is over: an item that is an lvalue in
+    ///         the range is then used where it is
     template <bool spread, bool waits, class F, class Range>
     Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
         using Element = std::ranges::range_reference_t<Range>;
@@ -170,19 +174,21 @@ class ThreadBackend {
 
     template <bool spread, class R, class F, class View>
     std::unique_ptr<StreamSource<R>> make_source(F f, View view, std::size_t chunk_size) const {
-        return std::make_unique<ThreadSource<F, View, R, spread>>(crew_, std::move(f),
-                                                                  std::move(view), chunk_size);
+        return std::make_unique<LocalSource<Crew, F, View, R, spread>>(crew_, std::move(f),
+                                                                       std::move(view), chunk_size);
     }
     void add_stream(const std::shared_ptr<StreamFeed>& feed) const { crew_->add_stream(feed); }
 
     void check_running() const { crew_->check_running(); }
     [[nodiscard]] std::uint32_t worker_count() const noexcept { return crew_->size(); }
+    [[nodiscard]] const char* state_name() const noexcept { return crew_->state_name(); }
     void forget(const Call& call) const { crew_->forget(call); }
-    [[nodiscard]] Courier& courier() const noexcept { return crew_->courier(); }
+    [[nodiscard]] auto& courier() const noexcept { return crew_->courier(); }
     void close() const { crew_->close(); }
     void terminate() const { crew_->terminate(); }
     void join() const { crew_->join(); }
-    [[nodiscard]] const std::shared_ptr<ThreadCrew>& crew() const noexcept { return crew_; }
+    [[nodiscard]] LocalLogs logs() const { return crew_->logs(); }
+    [[nodiscard]] const std::shared_ptr<Crew>& crew() const noexcept { return crew_; }
 
     template <class R>
     static ResultList<R> read_all(PendingCall& call) {
@@ -194,7 +200,7 @@ class ThreadBackend {
     }
 
   private:
-    std::shared_ptr<ThreadCrew> crew_;
+    std::shared_ptr<Crew> crew_;
 };
 
 }  // namespace multiprocessing::detail

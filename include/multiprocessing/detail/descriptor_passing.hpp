@@ -1,7 +1,7 @@
-// multiprocessing/connection/descriptor_passing.hpp
+// multiprocessing/detail/descriptor_passing.hpp
 //
 // Open descriptors in a message of a Unix socket: the receiver gets descriptors of its own for the
-// same open files. Mirrors CPython Lib/multiprocessing/reduction.py, sendfds and recvfds. Floor 4.
+// same open files. Mirrors CPython Lib/multiprocessing/reduction.py, sendfds and recvfds. Floor 0.
 // SPDX-License-Identifier: MIT
 #pragma once
 

@@ -1,0 +1,143 @@
+"""The rows of the table and the plots: what is measured, against whom, and what is to be reached.
+
+A row's key is what the programs print; see measure.hpp. All values are nanoseconds, unless the unit
+says bytes.
+"""
+from dataclasses import dataclass
+
+OURS = "multiprocessing"
+SECOND = 1e9
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most so many times what a contender takes, at most so much, or both."""
+    times: float | None = None
+    of: str | None = None  # the contender
+    at_most: float | None = None  # in the value's own unit: nanoseconds, bytes
+
+    def is_reached(self, medians):
+        """Says whether the medians by contender reach the goal; None where something is missing."""
+        ours = medians.get(OURS)
+        if ours is None or (self.of and self.of not in medians):
+            return None
+        if self.times is not None and ours > self.times * medians[self.of]:
+            return False
+        return self.at_most is None or ours <= self.at_most
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    title: str
+    unit: str
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    key: str
+    title: str
+    x: str
+    y: str
+    scale: float = 1  # of a value, in nanoseconds, to the unit of the y-axis
+    per_x: bool = False  # plots x / value: a throughput
+
+    def file_name(self):
+        return self.key.replace("/", "_").replace(" ", "_") + ".svg"
+
+
+def times(limit, contender, at_most=None):
+    return Goal(times=limit, of=contender, at_most=at_most)
+
+
+def at_most(value):
+    return Goal(at_most=value)
+
+
+FORK = "fork, _exit, waitpid"
+SECTIONS = {
+    "Processes": [
+        Row("start/fork", "start + join, fork", "µs", times(1.3, FORK)),
+        Row("start/forkserver", "start + join, forkserver", "µs", times(3, FORK)),
+        Row("start/spawn", "start + join, spawn", "µs", times(2, "posix_spawn of true")),
+        Row("start/pool", "Pool(2), create + terminate", "µs",
+            times(2, "two of fork, _exit, waitpid")),
+    ],
+    "Pool": [
+        Row("pool/map by 1", "map of x*x, chunksize 1, a task", "µs", at_most(500)),
+        Row("pool/map", "map of x*x, default chunks, an item", "ns", at_most(10)),
+        Row("pool/apply", "apply, both run", "µs", at_most(2_000)),
+        Row("pool/apply parked", "apply, both asleep", "µs", times(1.5, "futex ping-pong")),
+        Row("pool/imap_unordered", "imap_unordered, a task of 1,000,000", "µs"),
+        Row("pool/imap_unordered memory", "… the parent grows by", "MiB", at_most(10 * 2**20)),
+        Row("pool/speed-up", "8 sums of 2,000,000 roots", "ms", times(1 / 1.9, "sequential")),
+        Row("pool/stuck task", "stuck task, task_timeout 0.2, to the next", "ms",
+            at_most(SECOND)),
+        Row("pool/terminate stopped", "terminate, workers have stopped", "ms", at_most(SECOND)),
+    ],
+    "Queue": [
+        Row("queue/64 B", "64 B, one to one", "ns", times(1, "Boost message_queue", 100)),
+        Row("queue/64 B bounded", "64 B, maxsize 1,000", "ns", times(1, "Boost message_queue")),
+        Row("queue/64 B two by two", "64 B, two to two", "ns", times(2, "one to one")),
+        Row("queue/round trip", "round trip, both run", "ns", at_most(1_000)),
+        Row("queue/1 MiB in turn", "1 MiB, put and get in turn", "µs", times(1.3, "two memcpys")),
+        Row("queue/1 MiB bounded", "1 MiB, maxsize 4", "µs", times(1.3, "two memcpys")),
+        Row("queue/1 MiB", "1 MiB", "µs", times(1.3, "two memcpys")),
+    ],
+    "Pipe": [
+        Row("pipe/64 B", "64 B", "ns", times(1.2, "a raw pipe")),
+        Row("pipe/64 B into", "64 B, recv_bytes_into", "ns", times(1.2, "a raw pipe")),
+        Row("pipe/64 B struct", "64 B, a struct", "ns", times(1.2, "a raw pipe")),
+        Row("pipe/64 B duplex", "64 B, duplex", "ns", times(1.2, "a raw socket pair")),
+        Row("pipe/64 B struct duplex", "64 B, a struct, duplex", "ns",
+            times(1.2, "a raw socket pair")),
+        Row("pipe/round trip", "64 B, there and back, duplex", "µs",
+            times(1.2, "a raw socket pair")),
+        Row("pipe/1 MiB", "1 MiB", "µs", times(1, "a raw pipe")),
+        Row("pipe/1 MiB into", "1 MiB, recv_bytes_into", "µs", times(1, "a raw pipe")),
+        Row("pipe/1 MiB vector", "1 MiB, a vector", "µs", times(1, "a raw pipe")),
+        Row("pipe/1 MiB duplex", "1 MiB, duplex", "µs", times(1.2, "a raw socket pair")),
+        Row("pipe/1 MiB vector duplex", "1 MiB, a vector, duplex", "µs",
+            times(1.2, "a raw socket pair")),
+    ],
+    "Locks and values": [
+        Row("lock/Lock", "Lock, acquire + release", "ns", at_most(20)),
+        Row("lock/RLock", "RLock, the same", "ns", at_most(20)),
+        Row("lock/Semaphore", "Semaphore, the same", "ns", at_most(20)),
+        Row("lock/Value", "Value += 1", "ns", at_most(25)),
+        Row("lock/value of two", "Value += 1 by two processes", "ns", at_most(100)),
+        Row("lock/value under a Lock of two", "… under a Lock of its own", "ns", at_most(100)),
+        Row("lock/memory", "a Lock takes", "B", at_most(64)),
+    ],
+    "Manager": [
+        Row("manager/dict set", "d[k] = v of 1,000", "ns", at_most(400)),
+        Row("manager/dict get", "d[k] of 1,000", "ns", at_most(400)),
+        Row("manager/dict get while set", "… while another process sets", "ns", at_most(1_500)),
+        Row("manager/list append", "l.append(v)", "ns", at_most(400)),
+    ],
+    "Inside": [
+        Row("travel/vector of structs", "10,000 structs of 16 B, there and back", "µs",
+            times(1.5, "two copies")),
+        Row("heap/64 B", "a block of 64 B, taken and given back", "ns"),
+    ],
+    "Compile, g++ -O2": [
+        Row("compile/pool_map", "multiprocessing.hpp, Pool.map", "s", at_most(4 * SECOND)),
+        Row("compile/queue", "multiprocessing/queues.hpp, Queue", "s", at_most(2.5 * SECOND)),
+    ],
+}
+ROWS = {row.key: row for rows in SECTIONS.values() for row in rows}
+
+PLOTS = [
+    Plot("start/memory", "Start + join by the parent's memory", "MiB in the parent", "µs", 1e-3),
+    Plot("pool/chunk size", "Pool.map of x*x by chunk size", "items a chunk", "ns an item"),
+    Plot("pool/workers", "Pool.map, chunksize 1, by workers", "workers", "µs a task", 1e-3),
+    Plot("pool/items", "Pool.map of x*x by the number of items", "items", "ns an item"),
+    Plot("queue/size", "Queue by the size of an item", "bytes", "GB/s", per_x=True),
+    Plot("queue/round trip by size", "Queue, there and back, by size", "bytes", "µs", 1e-3),
+    Plot("queue/length", "Queue, put and get, by its length", "items in the queue", "ns an item"),
+    Plot("pipe/size", "Pipe by the size of a message", "bytes", "GB/s", per_x=True),
+    Plot("manager/entries", "Manager dict by its entries", "entries", "ns"),
+    Plot("lock/live objects", "Making and taking a Lock by how many live", "locks", "ns"),
+]
+UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "B": 1, "MiB": 2**20}

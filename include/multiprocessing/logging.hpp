@@ -1,0 +1,16 @@
+// multiprocessing/logging.hpp
+//
+// A log for many processes: each line comes whole and says which process it is from, and children
+// log as their parent does. Mirrors the logger of CPython Lib/multiprocessing/util.py. Floor 2.
+//
+// Read in this order: logging/event.hpp (levels), logging/outlets.hpp (where lines go),
+// logging/file.hpp, logging/emit.hpp (how), logging/logger.hpp (what a program calls).
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/logger.hpp"
+
+// Last: what is logged are the library's objects too.
+#include "multiprocessing/detail/format.hpp"
