@@ -109,6 +109,17 @@ bool eventually(Condition condition, double seconds = 20) {
     return true;
 }
 
+/// Returns whether `call()` throws an E. For threads: Catch2 takes assertions from one at a time.
+template <class E, class Call>
+bool throws(Call call) {
+    try {
+        call();
+    } catch (const E&) {
+        return true;
+    }
+    return false;
+}
+
 /// Random numbers that are the same in every run.
 class Random {
   public:
