@@ -117,12 +117,12 @@ class Manager : public multiprocessing::Manager {
     /// Makes a pool of threads, as the constructor of Pool does.
     template <class... Args>
     [[nodiscard]] auto Pool(Args&&... args) const {
-        (void)Namespace();  // a ValueError after shutdown, as for the rest
+        check();
         return dummy::Pool(std::forward<Args>(args)...);
     }
     /// Makes a pool of threads with options.
     [[nodiscard]] auto Pool(const PoolOptions& options) const {
-        (void)Namespace();
+        check();
         return dummy::Pool(options);
     }
 };

@@ -16,6 +16,12 @@ struct Scale {
     double operator()(double x) const { return factor * x; }
 };
 
+struct Counter {
+    int calls = 0;
+    int operator()(int) { return ++calls; }
+};
+int next_of(int x) { return x + 1; }
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("Pool.map returns the results in input order", "[pool]", START_METHODS) {
@@ -57,6 +63,24 @@ TEMPLATE_TEST_CASE("Pool.map carries structs, strings and callables with state",
     REQUIRE(pool.map(Scale{2.5}, std::vector{2.0, 4.0}) == std::vector{5.0, 10.0});
     REQUIRE(pool.map(mp::partial(multiply, 3), numbers(4)) == std::vector{0, 3, 6, 9});
     REQUIRE(pool.map([](int x) { return x + 1; }, numbers(3)) == std::vector{1, 2, 3});
+}
+
+TEMPLATE_TEST_CASE("Each call has its own function, in the state in which it was given", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(1);  // the one worker keeps what it can of the call before
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(pool.apply(Counter{}, 0) == 1);
+        REQUIRE(pool.apply(Counter{5}, 0) == 6);
+        REQUIRE(pool.apply(square, 3) == 9);
+        REQUIRE(pool.apply(next_of, 3) == 4);
+        REQUIRE(pool.apply(next_of, 4) == 5);
+        REQUIRE(pool.apply([](int x) { return -x; }, 3) == -3);
+        REQUIRE(pool.apply(mirror, Point{1, "ab"}) == mirror(Point{1, "ab"}));
+        const Point large{2, std::string(1000, 'c')};
+        REQUIRE(pool.apply(mirror, large) == mirror(large));
+        REQUIRE(pool.apply(mp::partial(multiply, 3), i) == 3 * i);
+    }
 }
 
 TEMPLATE_TEST_CASE("Pool.starmap spreads the tuples", "[pool]", START_METHODS) {

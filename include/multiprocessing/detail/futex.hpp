@@ -13,10 +13,12 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdint>
 
 #include "multiprocessing/detail/system.hpp"
+#include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::detail {
 
@@ -41,6 +43,18 @@ inline bool futex_wait(const FutexWord& word, std::uint32_t expected, const time
     if (result == 0 || errno == EAGAIN || errno == EINTR) return false;
     if (errno == ETIMEDOUT) return true;
     throw_system_error("futex");
+}
+
+/// Sleeps as futex_wait does, at most until `deadline`, or an hour: the caller looks again anyway.
+inline void futex_wait_until(const FutexWord& word, std::uint32_t expected,
+                             const Deadline& deadline) {
+    // Without a timer, where none is needed: it costs a microsecond.
+    if (deadline.is_forever()) {
+        futex_wait(word, expected, nullptr);
+    } else {
+        const timespec left = deadline.left_as_timespec(std::chrono::hours(1));
+        futex_wait(word, expected, &left);
+    }
 }
 
 /// Wakes at most `count` of those who sleep on `word`.

@@ -186,10 +186,28 @@ class Handle {
     AnyHandle any_;
 };
 
+/// An object that holds more than its own block.
+template <class T>
+concept destroyed_object = requires(T& object) {
+    T::object_kind;
+    object.destroy();
+};
+
+/// Notes how to destroy a T before the program's main, in each program that can make one: whichever
+/// of the family's processes drops the last handle. Others need not compile it.
+template <destroyed_object T>
+inline const bool is_destroyable = [] {
+    destroyers[static_cast<std::size_t>(T::object_kind)] = [](SharedObject& object) noexcept {
+        static_cast<T&>(object).destroy();
+    };
+    return true;
+}();
+
 /// Makes a T in the family's heap. @throws std::bad_alloc, and what T's constructor throws
 template <class T, class... Args>
 Handle<T> make_shared_object(Args&&... args) {
     static_assert(std::is_base_of_v<SharedObject, T> && alignof(T) <= block_alignment);
+    if constexpr (destroyed_object<T>) (void)is_destroyable<T>;
     void* const block = allocate(sizeof(T));
     try {
         T* const object = new (block) T(std::forward<Args>(args)...);

@@ -109,12 +109,13 @@ static_assert(sizeof(DictTable) == 16);
 
 /// A dict. All but the constructor and destroy() need the lock, see ContainerLock.
 struct DictState : ContainerState {
+    static constexpr ObjectKind object_kind = ObjectKind::dict;
     std::uint32_t keys_are_blobs;        // 48
     std::uint32_t values_are_blobs;      // 52
     std::atomic<std::uint32_t> live{0};  // 56  how many entries there are
 
     DictState(const AnyHandle& manager_handle, bool blob_keys, bool blob_values)
-        : ContainerState(ObjectKind::dict, manager_handle),
+        : ContainerState(object_kind, manager_handle),
           keys_are_blobs(blob_keys),
           values_are_blobs(blob_values) {
         try {
@@ -240,12 +241,5 @@ struct DictState : ContainerState {
     }
 };
 static_assert(sizeof(DictState) <= 64);
-
-inline const bool dicts_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::dict)] = [](SharedObject& object) noexcept {
-        static_cast<DictState&>(object).destroy();
-    };
-    return true;
-}();
 
 }  // namespace multiprocessing::detail

@@ -72,10 +72,11 @@ using ListTablePointer = std::unique_ptr<ListTable, FreeListTable>;
 
 /// A list. All but the constructor and destroy() need the lock, see ContainerLock.
 struct ListState : ContainerState {
+    static constexpr ObjectKind object_kind = ObjectKind::list;
     std::uint32_t items_are_blobs;  // 48
 
     ListState(const AnyHandle& manager_handle, bool blob_items)
-        : ContainerState(ObjectKind::list, manager_handle), items_are_blobs(blob_items) {
+        : ContainerState(object_kind, manager_handle), items_are_blobs(blob_items) {
         try {
             table = heap().offset_of(&ListTable::make(0));
         } catch (...) {
@@ -149,12 +150,5 @@ struct ListState : ContainerState {
     }
 };
 static_assert(sizeof(ListState) <= 64);
-
-inline const bool lists_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::list)] = [](SharedObject& object) noexcept {
-        static_cast<ListState&>(object).destroy();
-    };
-    return true;
-}();
 
 }  // namespace multiprocessing::detail

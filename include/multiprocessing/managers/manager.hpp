@@ -99,7 +99,8 @@ class BasicManager {
     /// Makes a namespace. @throws std::bad_alloc @throws ValueError after shutdown
     [[nodiscard]] NamespaceProxy Namespace() const {
         check();
-        return NamespaceProxy(state_);
+        return NamespaceProxy(
+            detail::make_shared_object<detail::DictState>(state_.any(), true, true));
     }
 
     /// @{
@@ -155,12 +156,14 @@ class BasicManager {
                (is_up ? "STARTED>" : "SHUTDOWN>");
     }
 
-  private:
+  protected:
+    /// @throws ValueError unless the manager is up
     void check() const {
         if (!state_) throw ValueError("the manager was moved from");
         state_->check();
     }
 
+  private:
     template <class Made, class... Args>
     [[nodiscard]] Made made(Args&&... args) const {
         check();

@@ -106,9 +106,9 @@ class NamespaceProxy {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: a new namespace of a manager.
-    explicit NamespaceProxy(const detail::Handle<detail::ManagerState>& manager)
-        : handle_(detail::make_shared_object<detail::DictState>(manager.any(), true, true)) {}
+    /// For the library: a new namespace, whose names and values are blobs.
+    explicit NamespaceProxy(detail::Handle<detail::DictState> names) noexcept
+        : handle_(std::move(names)) {}
     /// For the library: the handle as it travels, and one that has arrived.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
     static NamespaceProxy from_shared_handle(detail::AnyHandle handle) {

@@ -1,7 +1,8 @@
 // multiprocessing/pool/batch.hpp
 //
 // How a call becomes a batch in the heap: a block with its chunks, its items and the places for its
-// results where those are plain bytes; a message with the function and the items that are not.
+// results where those are plain bytes; a message with the function and the items that are not,
+// which lies in the same block when it is small.
 // Floor 5. Start at make_batch. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -48,7 +49,10 @@ inline void discard_contents(Batch& batch) noexcept {
         if (has_some) discard_results(chunk);
     }
     if (const Offset message = std::exchange(batch.message, 0)) {
-        destroy_payload(heap().at(message));
+        drop_handles(PayloadView(heap().at(message)).handles());
+        const Offset block = heap().offset_of(&batch);
+        const bool lies_in_batch = block < message && message < block + batch.size;
+        if (!lies_in_batch) deallocate(heap().at(message));
     }
 }
 
@@ -87,6 +91,9 @@ struct BatchShape {
     std::size_t result_size;  // 0: none, or serialised
 };
 
+/// Room for a message in the batch's own block: one of a function and little with it.
+constexpr std::size_t small_message = 256;  // bytes
+
 /// Allocates a batch of that shape, its items and message still to be filled in.
 /// @throws std::bad_alloc
 [[gnu::noinline]] inline BatchOwner allocate_batch(const BatchShape& shape) {
@@ -94,7 +101,8 @@ struct BatchShape {
     if (chunks >= no_chunk)
         throw ValueError("more than 4,294,967,294 chunks: use a larger chunksize");
     const std::uint64_t starts = round_up(sizeof(Batch) + chunks * sizeof(Chunk));
-    const std::uint64_t items = round_up(starts + (shape.item_size == 0 ? chunks * 8 : 0));
+    const std::uint64_t items =
+        round_up(starts + small_message + (shape.item_size == 0 ? chunks * 8 : 0));
     const std::uint64_t results = round_up(items + shape.items * shape.item_size);
     const std::uint64_t size = results + shape.items * shape.result_size;
     void* const block = allocate(size);
@@ -105,11 +113,22 @@ struct BatchShape {
     batch->whole.batch = heap().offset_of(block);
     batch->item_count = shape.items;
     batch->chunk_size = shape.chunk_size;
-    batch->chunk_starts = starts;
+    batch->chunk_starts = starts + small_message;
     batch->items = items;
     batch->results = results;
     batch->size = size;
     return batch;
+}
+
+/// Gives a batch its message. @throws std::bad_alloc
+inline void set_message(Batch& batch, OutputArchive& archive) {
+    if (payload_size(archive) <= small_message) {
+        const auto place = sizeof(Batch) + batch.chunk_count() * sizeof(Chunk);
+        write_payload(archive, batch.at<std::byte>(place));
+        batch.message = batch.whole.batch + place;
+    } else {
+        batch.message = heap().offset_of(make_payload(archive));
+    }
 }
 
 template <class T>
@@ -128,7 +147,7 @@ BatchOwner make_batch(const F& f, Range&& range, std::uint64_t count, std::uint3
     using Runner = TypedRunner<F, Item, spread>;
     BatchOwner batch = allocate_batch(
         {count, chunk_size, plain_size<Item>(), plain_size<typename Runner::Result>()});
-    std::array<std::byte, 256> first;  // enough for a function and little with it
+    std::array<std::byte, small_message> first;
     OutputArchive archive(first);
     archive(RunnerFactory{Runner::receive}, f);
     std::uint64_t index = 0;
@@ -147,7 +166,7 @@ BatchOwner make_batch(const F& f, Range&& range, std::uint64_t count, std::uint3
         ++index;
     }
     if (index != count) throw ValueError("the range ended before the size it gave");
-    batch->message = heap().offset_of(make_payload(archive));
+    set_message(*batch, archive);
     return batch;
 }
 

@@ -51,8 +51,8 @@ struct Entry {
 };
 static_assert(sizeof(Entry) == 24);
 
-/// The work of one call. Behind it in its block lie the chunks, then the items and results that are
-/// plain bytes.
+/// The work of one call. Behind it in its block lie the chunks, the message if it is small, then
+/// the items and results that are plain bytes.
 struct Batch {
     Entry whole;                         //  0
     FutexWord events;                    // 24  changes with each chunk finished near the end

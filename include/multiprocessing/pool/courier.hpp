@@ -35,8 +35,7 @@ struct Arrivals {
     bool wait(std::uint32_t seen, const Deadline& deadline) const {
         if (deadline.has_passed()) return false;
         listeners->fetch_add(1);
-        const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
-        if (word->load() == seen) futex_wait(*word, seen, &wait);
+        if (word->load() == seen) futex_wait_until(*word, seen, deadline);
         listeners->fetch_sub(1);
         return true;
     }

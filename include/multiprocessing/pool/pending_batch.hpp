@@ -33,14 +33,19 @@ class PendingBatch final : public PendingCall {
     Batch* operator->() const noexcept { return batch_.get(); }
 
     bool wait_until_over(const Deadline& deadline) override {
+        PoolBoard* unannounced = std::exchange(unannounced_on_, nullptr);
         if (comes_soon_ && result_spinning.spin([this] { return is_over(); })) return true;
         for (;;) {
             const std::uint32_t seen = batch_->events.load();
             if (is_over()) return true;
             if (deadline.has_passed()) return false;
             batch_->waiting.store(1);  // seq_cst: see announce
-            const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
-            if (batch_->events.load() == seen) futex_wait(batch_->events, seen, &wait);
+            if (unannounced != nullptr) {
+                announce_work(*std::exchange(unannounced, nullptr), chunk_count(), true);
+            }
+            if (batch_->events.load() == seen) {
+                futex_wait_until(batch_->events, seen, deadline);
+            }
         }
     }
 
@@ -88,7 +93,7 @@ class PendingBatch final : public PendingCall {
                                                          : ChunkProgress::under_way;
     }
 
-    bool cancel(bool kill_running) override;  // supervisor.hpp
+    inline bool cancel(bool kill_running) override;  // supervisor.hpp
 
     /// Marks the chunks that nobody has taken as cancelled. @returns whether there were any
     bool cancel_untaken() noexcept {
@@ -111,6 +116,10 @@ class PendingBatch final : public PendingCall {
         release_arrays(*batch_);
     }
 
+    /// Leaves it to wait_until_over to wake the workers, as the last thing before it sleeps: one
+    /// that is woken on this thread's core begins when this thread leaves the core.
+    void announce_when_waiting(PoolBoard& board) noexcept { unannounced_on_ = &board; }
+
     /// Says that a worker is at it already. Else it is not worth to look out for it: a wake-up
     /// takes longer than a small task, and other tasks need the core.
     void expect_soon() noexcept { comes_soon_ = batch_->item_count == 1; }
@@ -125,6 +134,7 @@ class PendingBatch final : public PendingCall {
     BatchOwner batch_;
     std::weak_ptr<Supervisor> supervisor_;
     bool comes_soon_ = false;
+    PoolBoard* unannounced_on_ = nullptr;
     std::atomic<bool> discarded_{false};
     mutable std::atomic<std::uint32_t> complete_{0};
 };

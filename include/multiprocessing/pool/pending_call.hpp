@@ -117,8 +117,7 @@ class PendingCall {
     [[gnu::cold, gnu::noinline]] bool wait_at_gate(const Deadline& deadline) {
         while (gate_.load(std::memory_order_acquire) == closed) {
             if (deadline.has_passed()) return false;
-            const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
-            futex_wait(gate_, closed, &wait);
+            futex_wait_until(gate_, closed, deadline);
         }
         return true;
     }

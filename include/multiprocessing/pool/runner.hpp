@@ -1,12 +1,16 @@
 // multiprocessing/pool/runner.hpp
 //
 // How a worker runs a chunk of a batch: it reads the items, calls the function, writes the results.
-// Floor 5. Start at TypedRunner::run. SPDX-License-Identifier: MIT
+// Floor 5. Start at TypedRunner::run and CurrentRunner. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -18,19 +22,58 @@ namespace multiprocessing::detail {
 /// Runs chunks of a batch; made by the worker from the batch's message.
 class ChunkRunner {
   public:
+    /// @param has_state whether a call can leave something behind in the function
+    explicit ChunkRunner(bool has_state) noexcept : has_state_(has_state) {}
     virtual ~ChunkRunner() = default;
     virtual void run(const ChunkContext& context) = 0;
+    [[nodiscard]] bool has_state() const noexcept { return has_state_; }
+
+  private:
+    const bool has_state_;
 };
 
 using RunnerFactory = std::unique_ptr<ChunkRunner> (*)(InputArchive&);
 
-/// Makes the runner that the batch's message asks for.
-inline std::unique_ptr<ChunkRunner> receive_runner(Batch& batch) {
-    const PayloadView message(heap().at(batch.message));
-    InputArchive archive(message.bytes(), message.handles());
-    archive.keep_message();  // every worker reads it
-    return archive.read<RunnerFactory>()(archive);
-}
+/// A worker's runner. It serves the next batch too, if that calls the same function and the
+/// function has no state: to make another costs as much as to find and finish a small task.
+class CurrentRunner {
+  public:
+    /// Returns the runner that the batch's message asks for. @throws what reading the message
+    /// throws
+    ChunkRunner& get(const Batch& batch) {
+        if (serial_ != batch.serial) {
+            serial_ = 0;
+            const PayloadView message(heap().at(batch.message));
+            if (!is_for(message.bytes())) receive(message);
+            serial_ = batch.serial;
+        }
+        return *runner_;
+    }
+
+  private:
+    /// Of a function without state: the addresses of the factory and of the function.
+    static constexpr std::size_t most_bytes = 64;
+
+    [[nodiscard]] bool is_for(std::span<const std::byte> message) const noexcept {
+        return size_ != 0 && message.size() >= size_ &&
+               std::memcmp(message.data(), bytes_.data(), size_) == 0;
+    }
+    [[gnu::noinline]] void receive(const PayloadView& message) {
+        size_ = 0;
+        InputArchive archive(message.bytes(), message.handles());
+        archive.keep_message();  // every worker reads it
+        runner_ = archive.read<RunnerFactory>()(archive);
+        const std::size_t size = message.bytes().size() - archive.remaining();
+        if (runner_->has_state() || size > most_bytes) return;
+        std::memcpy(bytes_.data(), message.bytes().data(), size);
+        size_ = size;
+    }
+
+    std::uint64_t serial_ = 0;  // of the batch that it serves
+    std::unique_ptr<ChunkRunner> runner_;
+    std::size_t size_ = 0;  // of the part of the message that it was made of, if it can be kept
+    std::array<std::byte, most_bytes> bytes_;
+};
 
 /// Reads the items of a chunk.
 template <class Item>
@@ -73,7 +116,8 @@ class TypedRunner final : public ChunkRunner {
     using Call = ItemCall<F, Item, spread>;
     using Result = typename Call::Result;
 
-    explicit TypedRunner(F f) : f_(std::move(f)) {}
+    explicit TypedRunner(F f)
+        : ChunkRunner(!std::is_pointer_v<F> && !std::is_empty_v<F>), f_(std::move(f)) {}
 
     static std::unique_ptr<ChunkRunner> receive(InputArchive& archive) {
         return std::make_unique<TypedRunner>(archive.read<F>());

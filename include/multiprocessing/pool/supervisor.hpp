@@ -44,7 +44,7 @@ struct SupervisorOptions {
 /// How a call is to be run.
 struct SubmitOptions {
     bool of_stream = false;     // each chunk's end is told, all errors count; also when closed
-    bool caller_waits = false;  // for its end
+    bool caller_waits = false;  // for its end, as the next thing it does
 };
 
 /// The workers of a pool and their work.
@@ -103,7 +103,10 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
                                  std::memory_order_relaxed);
         pending_.add(pending);
         entries_.append((*pending)->whole, pending);
-        if (announce_work(*board_, (*pending)->chunk_count(), how.caller_waits)) {
+        const bool nobody_is_awake = board_->spinner.load() == 0;
+        if (how.caller_waits && nobody_is_awake) {
+            pending->announce_when_waiting(*board_);
+        } else if (announce_work(*board_, (*pending)->chunk_count(), how.caller_waits)) {
             pending->expect_soon();
         }
         entries_.free_passed();

@@ -93,8 +93,7 @@ class ThreadCall : public PendingCall {
             const std::uint32_t seen = events_.load();
             if (is_over()) return true;
             if (deadline.has_passed()) return false;
-            const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
-            futex_wait(events_, seen, &wait);
+            futex_wait_until(events_, seen, deadline);
         }
     }
     [[nodiscard]] bool is_started() const noexcept override { return next_.load() != 0; }

@@ -84,11 +84,7 @@ class WorkerLoop {
         Batch& batch = *heap().at<Batch>(entry.batch);
         const ChunkContext context{batch, batch.chunks()[index], index, slot_.item};
         try {
-            if (serial_ != batch.serial) {
-                runner_ = receive_runner(batch);
-                serial_ = batch.serial;
-            }
-            runner_->run(context);
+            runner_.get(batch).run(context);
         } catch (const ExitRequest&) {
             throw;  // the task wants this process to end: it costs the worker, and the task
         } catch (...) {
@@ -154,8 +150,7 @@ class WorkerLoop {
     int core_ = -1;            // where it went to sleep last
     std::uint64_t moved_ = 0;  // when it went there
     SpinBudget spinning_;
-    std::unique_ptr<ChunkRunner> runner_;
-    std::uint64_t serial_ = 0;
+    CurrentRunner runner_;
 };
 
 /// Says on the board that the initializer failed, and why.

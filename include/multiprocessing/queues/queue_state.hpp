@@ -44,6 +44,7 @@ struct IncomingItem {
 ///
 /// The first cache line is only read while items come and go.
 struct QueueState : SharedObject {
+    static constexpr ObjectKind object_kind = ObjectKind::queue;
     enum Phase : std::uint32_t { open, draining, ended };
 
     std::uint32_t maxsize;                   //  16  items, 0: any number
@@ -54,7 +55,7 @@ struct QueueState : SharedObject {
     FutexWord all_finished{0};               // 324  bit 0: somebody waits for it; the rest counts
 
     explicit QueueState(int most)
-        : SharedObject(ObjectKind::queue),
+        : SharedObject(object_kind),
           maxsize(most <= 0 || static_cast<std::uint32_t>(most) > Position::number_mask
                       ? 0
                       : static_cast<std::uint32_t>(most)) {
@@ -319,12 +320,5 @@ struct QueueState : SharedObject {
         return true;
     }
 };
-
-inline const bool queues_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::queue)] = [](SharedObject& object) noexcept {
-        static_cast<QueueState&>(object).destroy();
-    };
-    return true;
-}();
 
 }  // namespace multiprocessing::detail

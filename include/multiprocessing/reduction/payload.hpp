@@ -63,31 +63,38 @@ inline void drop_handles(std::span<const std::uint64_t> handles) noexcept {
     }
 }
 
-/// Writes what is in an archive to a new block of the heap. The archive's handles become the
-/// block's.
+/// Returns how many bytes an archive's payload takes.
+inline std::size_t payload_size(OutputArchive& archive) noexcept {
+    return sizeof(PayloadHeader) + padded_to_8(archive.size()) +
+           archive.handles().size() * sizeof(std::uint64_t);
+}
+
+/// Writes what is in an archive to a place of payload_size(archive) bytes in the heap, aligned to
+/// 8. The archive's handles become the payload's: drop_handles is due before the place goes.
+inline void write_payload(OutputArchive& archive, std::byte* place) noexcept {
+    const auto content = archive.view();
+    std::vector<AnyHandle>& handles = archive.handles();
+    const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
+    std::memcpy(place, &header, sizeof(header));
+    if (!content.empty()) std::memcpy(place + sizeof(header), content.data(), content.size());
+    auto* const table =
+        reinterpret_cast<std::uint64_t*>(place + sizeof(header) + padded_to_8(content.size()));
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+        table[i] = handles[i].offset();
+        // The payload's own count: a forked process's copy of an archive must not take it along.
+        if (handles[i]) add_reference(*handles[i].object());
+    }
+    handles.clear();
+}
+
+/// Writes what is in an archive to a new block of the heap.
 /// @param prefix how many bytes to leave before the payload; a multiple of 8
 /// @returns the block, to be freed with destroy_payload by whoever is the last to need it
 /// @throws std::bad_alloc when the heap is full
 inline void* make_payload(OutputArchive& archive, std::size_t prefix = 0) {
-    const auto content = archive.view();
-    std::vector<AnyHandle>& handles = archive.handles();
-    const std::size_t table_at = sizeof(PayloadHeader) + padded_to_8(content.size());
-    auto* const block = static_cast<std::byte*>(
-                            allocate(prefix + table_at + handles.size() * sizeof(std::uint64_t))) +
-                        prefix;
-    const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
-    std::memcpy(block, &header, sizeof(header));
-    if (!content.empty()) {
-        std::memcpy(block + sizeof(header), content.data(), content.size());
-    }
-    auto* const table = reinterpret_cast<std::uint64_t*>(block + table_at);
-    for (std::size_t i = 0; i < handles.size(); ++i) {
-        table[i] = handles[i].offset();
-        // The block's own count: a forked process's copy of an archive must not take it along.
-        if (handles[i]) add_reference(*handles[i].object());
-    }
-    handles.clear();
-    return block - prefix;
+    auto* const block = static_cast<std::byte*>(allocate(prefix + payload_size(archive)));
+    write_payload(archive, block + prefix);
+    return block;
 }
 
 /// Where a message is serialised before it is known whether it is small: into memory of its own,
