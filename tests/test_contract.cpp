@@ -28,6 +28,10 @@ int add(int a, int b) { return a + b; }
 int square(int x) { return x * x; }
 void nothing() {}
 void leave(int status) { mp::exit(status); }
+void leave_when_told(mp::Event& told, int status) {
+    told.wait();
+    mp::exit(status);
+}
 void say_hello(mp::Connection connection, const std::string& name) {
     connection.send("hello " + name);
 }
@@ -80,9 +84,11 @@ TEST_CASE("Processes as in Python", "[contract]") {
     REQUIRE(process.exitcode() == 0);
     REQUIRE_FALSE(process.is_alive());
     process.close();
-    mp::Process leaver(leave, 7);
+    mp::Event may_leave;
+    mp::Process leaver(leave_when_told, may_leave, 7);
     leaver.start();
     REQUIRE(mp::active_children().size() == 1);
+    may_leave.set();
     leaver.join();
     REQUIRE(*leaver.exitcode() == 7);
     REQUIRE(mp::current_process().name() == "MainProcess");

@@ -356,13 +356,12 @@ TEST_CASE("The fork server ends with its family, however that ends", "[forkserve
 TEST_CASE("Every start succeeds, however often the fork server is killed", "[forkserver][storm]") {
     const support::Watchdog watchdog(240);
     const NothingLeft nothing_left;
-    std::atomic<bool> done{false};
     std::atomic<int> kills{0};
     const InHeap<std::atomic<int>> ran;
-    std::jthread killer([&] {
+    std::jthread killer([&](const std::stop_token& done) {
         support::Random random(5);
         pid_t last = 0;
-        while (!done) {
+        while (!done.stop_requested()) {
             ::usleep(random() % 4000);
             const pid_t pid = server_pid();
             if (pid == 0 || pid == last) continue;
@@ -380,7 +379,7 @@ TEST_CASE("Every start succeeds, however often the fork server is killed", "[for
         REQUIRE(process.exitcode() == 0);
         ++starts;
     }
-    done = true;
+    killer.request_stop();
     killer.join();
     // Neither was one lost, nor did one run twice.
     REQUIRE(*ran == starts);
