@@ -222,3 +222,26 @@ TEST_CASE("trace of pools within the process", "[pool]") {
     mp::BasicPool<mp::start_method::serial> serial({.processes = 1, .traced = 8});
     check_trace(serial);
 }
+
+TEST_CASE("A worker's watch tells waiting from working", "[pool]") {
+    constexpr std::uint64_t wait = 20'000'000;  // nanoseconds
+    constexpr std::uint64_t work = 10'000'000;
+    mp::detail::TaskClock clock;
+    std::uint64_t last = clock.latest();
+    for (int i = 0; i < 3; ++i) {
+        ::usleep(wait / 1'000);
+        clock.stop_waiting();
+        ::usleep(work / 1'000);
+        const auto woken = clock.finish_chunk();
+        REQUIRE(woken.free == last);
+        REQUIRE(woken.begin - woken.free >= wait / 10 * 9);  // two clocks never agree quite
+        REQUIRE(woken.end - woken.begin >= work / 10 * 9);
+        ::usleep(work / 1'000);
+        const auto next = clock.finish_chunk();
+        REQUIRE(next.free == woken.end);
+        REQUIRE(next.begin == woken.end);  // it has not waited
+        REQUIRE(next.end - next.begin >= work);
+        last = next.end;
+    }
+    REQUIRE(clock.latest() == last);
+}

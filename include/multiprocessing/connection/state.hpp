@@ -247,9 +247,8 @@ class ConnectionState {
     template <class Array>
     Array read_array(std::size_t prefix) {
         constexpr std::size_t item_size = sizeof(typename Array::value_type);
-        // Zeroed by resize, a step is still in the cache when it is overwritten: the nearer, the
-        // smaller it is. A read from a socket costs more than one from a pipe.
-        const std::size_t step = (is_socket_ ? 128 << 10 : 64 << 10) / item_size + 1;
+        // Zeroed by resize, a step is still in the nearest cache when it is overwritten.
+        constexpr std::size_t step = (64 << 10) / item_size + 1;
         const std::size_t count =
             (static_cast<std::size_t>(cell_.header.size) - prefix) / item_size;
         const auto beginning = cell_.beginning().subspan(prefix);

@@ -1,6 +1,7 @@
 // multiprocessing/detail/cpu.hpp
 //
-// How many cores the machine has, and how many of them this process may use. Floor 0.
+// How many cores the machine has, how many of them this process may use, and how it moves among
+// them; a core's count of ticks. Floor 0.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -34,6 +35,18 @@ inline int affinity_cpu_count() {
         if (error != EINVAL) break;
     }
     return 1;
+}
+
+/// Returns a count that grows with time, the same on all cores, at a rate of its own: it takes some
+/// nanoseconds and no memory, where a clock needs lines that may have left the caches.
+inline std::uint64_t ticks() noexcept {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    std::uint64_t count = 0;
+    asm volatile("mrs %0, cntvct_el0" : "=r"(count));
+    return count;
+#endif
 }
 
 /// Returns a bit for the core that this thread runs on; there are more cores than bits.

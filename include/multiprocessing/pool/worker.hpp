@@ -20,6 +20,7 @@
 #include "multiprocessing/pool/board.hpp"
 #include "multiprocessing/pool/runner.hpp"
 #include "multiprocessing/pool/spinning.hpp"
+#include "multiprocessing/pool/task_clock.hpp"
 #include "multiprocessing/pool/worker_log.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/reduction.hpp"
@@ -47,9 +48,8 @@ class WorkerLoop {
 
     /// Works until the pool is closed and nothing is left, or the worker has done its share.
     void run() {
-        now_ = monotonic_now();
         log_.pid.store(pid_, std::memory_order_relaxed);
-        log_.startup.store(now_ - log_.started.load(std::memory_order_relaxed),
+        log_.startup.store(clock_.latest() - log_.started.load(std::memory_order_relaxed),
                            std::memory_order_relaxed);
         slot_.ready.store(1);
         std::uint32_t done = 0;
@@ -91,10 +91,11 @@ class WorkerLoop {
             // The message itself could not be read, or there is no memory for the results.
             record_error(batch, context.chunk, context.chunk.start, std::current_exception());
         }
-        const std::uint64_t begin = std::exchange(now_, monotonic_now());
-        finish_chunk(board_, batch, index, ticket_, now_);
+        const TaskClock::Span span = clock_.finish_chunk();
+        finish_chunk(board_, batch, index, ticket_, span.end);
+        add_to(log_.idle, span.begin - span.free);
         record_chunk(log_, board_.log_size,
-                     {begin, now_ - begin, static_cast<std::uint32_t>(batch.serial),
+                     {span.begin, span.end - span.begin, static_cast<std::uint32_t>(batch.serial),
                       index * batch.chunk_size, batch.size_of(index), pid_});
     }
 
@@ -111,8 +112,7 @@ class WorkerLoop {
             slot_.parked.store(0);
             board_.parked.fetch_sub(1);
         }
-        const std::uint64_t begin = std::exchange(now_, monotonic_now());
-        add_to(log_.idle, now_ - begin);
+        clock_.stop_waiting();
     }
 
     /// Goes to sleep on the core of its slot, as a sleeper is woken where it slept. On a machine of
@@ -120,11 +120,12 @@ class WorkerLoop {
     /// the same would share it for up to ten milliseconds, while the caller's core idles.
     void go_apart() noexcept {
         constexpr std::uint64_t interval = 10'000'000;  // nanoseconds; a move costs some of 10,000
-        if (board_.keeps_apart == 0 || now_ - moved_ < interval || ::sched_getcpu() == core_) {
+        const std::uint64_t now = clock_.latest();
+        if (board_.keeps_apart == 0 || now - moved_ < interval || ::sched_getcpu() == core_) {
             return;
         }
         core_ = go_to_core(spinner_ - 1);
-        moved_ = now_;
+        moved_ = now;
     }
 
     /// @returns whether there is something new
@@ -146,7 +147,7 @@ class WorkerLoop {
     const std::uint32_t spinner_;
     const std::uint32_t ticket_;
     const std::uint32_t pid_;
-    std::uint64_t now_ = 0;    // when it last looked at the clock
+    TaskClock clock_;
     int core_ = -1;            // where it went to sleep last
     std::uint64_t moved_ = 0;  // when it went there
     SpinBudget spinning_;
