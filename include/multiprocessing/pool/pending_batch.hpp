@@ -19,7 +19,17 @@
 
 namespace multiprocessing::detail {
 
-class Supervisor;
+class PendingBatch;
+
+/// Who can take a batch back.
+class BatchCanceller {
+  public:
+    /// Takes it back. @returns whether its result is a CancelledError now
+    virtual bool cancel(PendingBatch& batch, bool kill_running) = 0;
+
+  protected:
+    ~BatchCanceller() = default;
+};
 
 /// How long the threads of this process should look for the result of a single task.
 inline constinit SpinBudget result_spinning;
@@ -93,7 +103,11 @@ class PendingBatch final : public PendingCall {
                                                          : ChunkProgress::under_way;
     }
 
-    inline bool cancel(bool kill_running) override;  // supervisor.hpp
+    bool cancel(bool kill_running) override {
+        if (is_over()) return is_cancelled();
+        const auto canceller = canceller_.lock();
+        return canceller != nullptr && canceller->cancel(*this, kill_running);
+    }
 
     /// Marks the chunks that nobody has taken as cancelled. @returns whether there were any
     bool cancel_untaken() noexcept {
@@ -124,15 +138,15 @@ class PendingBatch final : public PendingCall {
     /// takes longer than a small task, and other tasks need the core.
     void expect_soon() noexcept { comes_soon_ = batch_->item_count == 1; }
 
-    void set_supervisor(std::weak_ptr<Supervisor> supervisor) noexcept {
-        supervisor_ = std::move(supervisor);
+    void set_canceller(std::weak_ptr<BatchCanceller> canceller) noexcept {
+        canceller_ = std::move(canceller);
     }
 
   private:
     void wake() noexcept override { announce(*batch_); }
 
     BatchOwner batch_;
-    std::weak_ptr<Supervisor> supervisor_;
+    std::weak_ptr<BatchCanceller> canceller_;
     bool comes_soon_ = false;
     PoolBoard* unannounced_on_ = nullptr;
     std::atomic<bool> discarded_{false};

@@ -48,7 +48,7 @@ struct SubmitOptions {
 };
 
 /// The workers of a pool and their work.
-class Supervisor : public std::enable_shared_from_this<Supervisor> {
+class Supervisor final : public std::enable_shared_from_this<Supervisor>, public BatchCanceller {
   public:
     [[gnu::cold]] Supervisor(const SupervisorOptions& options, StartWorker start,
                              std::shared_ptr<Target> init)
@@ -95,7 +95,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         check_owner();
         const std::lock_guard guard(mutex_);
         check_running_locked(how);
-        pending->set_supervisor(weak_from_this());
+        pending->set_canceller(weak_from_this());
         (*pending)->serial = ++last_serial_;
         (*pending)->keep_errors = how.of_stream ? 1 : 0;
         (*pending)->commit_each = options_.retries > 0 || how.of_stream ? 1 : 0;
@@ -120,8 +120,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         pending_.remove(pending);
     }
 
-    /// Takes a call back. @returns whether its result is a CancelledError now
-    [[gnu::cold]] bool cancel(PendingBatch& batch, bool kill_running) {
+    [[gnu::cold]] bool cancel(PendingBatch& batch, bool kill_running) override {
         check_owner();
         const std::lock_guard guard(mutex_);
         if (batch.is_over()) return batch.is_cancelled();
@@ -452,11 +451,5 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
     std::mutex join_mutex_;
     std::unique_ptr<std::thread> thread_;
 };
-
-inline bool PendingBatch::cancel(bool kill_running) {
-    if (is_over()) return is_cancelled();
-    const auto supervisor = supervisor_.lock();
-    return supervisor != nullptr && supervisor->cancel(*this, kill_running);
-}
 
 }  // namespace multiprocessing::detail
