@@ -43,7 +43,9 @@ class PendingBatch final : public PendingCall {
     Batch* operator->() const noexcept { return batch_.get(); }
 
     bool wait_until_over(const Deadline& deadline) override {
-        PoolBoard* unannounced = std::exchange(unannounced_on_, nullptr);
+        // Not null for a single thread at most: the one that has made the call and waits for it.
+        PoolBoard* unannounced = unannounced_on_;
+        if (unannounced != nullptr) unannounced_on_ = nullptr;
         if (comes_soon_ && result_spinning.spin([this] { return is_over(); })) return true;
         for (;;) {
             const std::uint32_t seen = batch_->events.load();
