@@ -51,7 +51,8 @@ TEST_CASE("Spawning without freeze_support is a RuntimeError that says which lin
           "[context][spawn]") {
     mp::detail::freeze_support_was_called = false;
     mp::SpawnProcess process(twice, 1);
-    REQUIRE_THROWS_WITH(process.start(), Catch::Contains("multiprocessing::freeze_support();"));
+    REQUIRE_THROWS_WITH(process.start(),
+                        Catch::Matchers::ContainsSubstring("multiprocessing::freeze_support();"));
     REQUIRE_THROWS_AS(process.start(), mp::RuntimeError);
     mp::detail::freeze_support_was_called = true;
     process.start();

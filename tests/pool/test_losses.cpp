@@ -152,7 +152,8 @@ TEMPLATE_TEST_CASE("An initializer that throws breaks the pool with its message"
                    START_METHODS) {
     const Tidy tidy;
     mp::BasicPool<TestType> pool(2, fail_to_initialize, "no licence");
-    REQUIRE_THROWS_WITH(pool.map(square, numbers(10)), Catch::Contains("no licence"));
+    REQUIRE_THROWS_WITH(pool.map(square, numbers(10)),
+                        Catch::Matchers::ContainsSubstring("no licence"));
     REQUIRE_THROWS_AS(pool.map(square, numbers(10)), mp::BrokenProcessPool);
 }
 

@@ -151,12 +151,19 @@ inline bool wait_until_forked(ProcessId child, ProcessId server) {
 /// @throws RuntimeError when one server after the other ends before it does
 inline ProcessId ask_fork_server(const ProcessIdentity& identity, Offset message, ProcessId& id) {
     constexpr int most_attempts = 100;
+    // Servers that die late, after they have loaded for long, are tried less often, but more than
+    // once.
+    constexpr int fewest_attempts = 3;
+    constexpr std::chrono::seconds longest{30};
+    const auto since = std::chrono::steady_clock::now();
     Family& family = heap().family();
     end_server.store(end_fork_server);
     sigset_t blocked;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
     ProcessId server = ensure_fork_server();
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    int attempts = 0;
+    do {
+        ++attempts;
         id = family.reserve(identity.parent_id, identity.name, 0);
         try {
             const ForkRequest request{
@@ -170,8 +177,9 @@ inline ProcessId ask_fork_server(const ProcessIdentity& identity, Offset message
             family.release(id);
             throw;
         }
-    }
-    throw RuntimeError("the fork server ended " + std::to_string(most_attempts) +
+    } while (attempts < fewest_attempts ||
+             (attempts < most_attempts && std::chrono::steady_clock::now() - since < longest));
+    throw RuntimeError("the fork server ended " + std::to_string(attempts) +
                        " times before it had forked the child: does its preload function crash, or "
                        "is something killing it?");
 }
