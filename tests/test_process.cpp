@@ -2,9 +2,11 @@
 // are in process/test_family.cpp. SPDX-License-Identifier: MIT
 #include "tests/process/support.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 
-#include <fstream>
+#include <cstdio>
+#include <iostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +47,33 @@ void exit_with_locals(std::uint64_t flag) {
     const SetOnDestruction local{flag};
     mp::exit(3);
 }
+
+/// Sends what this process prints to a file.
+class RedirectedOutput {
+  public:
+    RedirectedOutput() {
+        std::fflush(stdout);
+        ::dup2(::fileno(file_), STDOUT_FILENO);
+        std::setvbuf(stdout, nullptr, _IOFBF, BUFSIZ);
+    }
+    RedirectedOutput(const RedirectedOutput&) = delete;
+    RedirectedOutput& operator=(const RedirectedOutput&) = delete;
+    ~RedirectedOutput() { std::fclose(file_); }
+
+    /// Ends it. @returns what was printed
+    std::string finish() {
+        std::fflush(stdout);
+        ::dup2(before_.get(), STDOUT_FILENO);
+        std::rewind(file_);
+        std::string text;
+        for (int c = 0; (c = std::getc(file_)) != EOF;) text += static_cast<char>(c);
+        return text;
+    }
+
+  private:
+    std::FILE* const file_ = std::tmpfile();
+    const mp::detail::Descriptor before_{::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)};
+};
 
 }  // namespace
 
@@ -362,20 +391,31 @@ TEMPLATE_TEST_CASE("A start without descriptors left throws, and leaves nothing"
 }
 
 TEST_CASE("A forked child does not write its parent's buffered output again", "[process]") {
-    const std::string path = "/tmp/multiprocessing-test-" + std::to_string(::getpid());
-    const int saved = ::dup(STDOUT_FILENO);
-    std::fflush(stdout);
-    std::freopen(path.c_str(), "w", stdout);
+    RedirectedOutput output;
     std::printf("once ");
     exitcode_of<mp::start_method::fork>([] { std::printf("child "); });
     std::printf("after");
-    std::fflush(stdout);
-    ::dup2(saved, STDOUT_FILENO);
-    ::close(saved);
-    std::string text;
-    std::getline(std::ifstream(path), text);
-    ::unlink(path.c_str());
-    REQUIRE(text == "once child after");
+    REQUIRE(output.finish() == "once child after");
+}
+
+TEST_CASE("Nor what another thread writes while the child is forked", "[process]") {
+    const support::Watchdog watchdog(120);
+    RedirectedOutput output;
+    std::atomic<bool> done{false};
+    std::thread starter([&done] {
+        for (int i = 0; i < 50; ++i) exitcode_of<mp::start_method::fork>([] { std::cout << '.'; });
+        done = true;
+    });
+    std::string expected;
+    for (int number = 0; !done; ++number) {
+        std::cout << number << '\n';
+        expected += std::to_string(number) + '\n';
+    }
+    starter.join();
+    std::string text = output.finish();
+    // The dots are anywhere: what was written first is flushed before a child begins.
+    REQUIRE(std::erase(text, '.') == 50);
+    REQUIRE((text == expected));
 }
 
 TEST_CASE("process_cpu_count honours the affinity", "[process]") {

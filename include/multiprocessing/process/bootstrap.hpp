@@ -169,6 +169,14 @@ inline void disconnect_stdin() {
     if (stdin->_IO_read_ptr != stdin->_IO_read_end) ::__fpurge(stdin);
 }
 
+/// In a forked child: forgets what its parent had buffered, and is about to write itself. That was
+/// flushed before the fork, but another thread may have written more since.
+inline void drop_inherited_output() noexcept {
+    for (std::FILE* const stream : {stdout, stderr}) {
+        if (stream->_IO_write_ptr != stream->_IO_write_base) ::__fpurge(stream);
+    }
+}
+
 /// Runs `body` as the process that `identity` says, and leaves.
 /// @param lifeline the reading end of the parent's lifeline; closed unless it is needed
 template <class Body>

@@ -40,6 +40,7 @@ struct fork {
         const int error = errno;
         detail::forking_a_child = false;
         if (pid == 0) {
+            detail::drop_inherited_output();
             detail::run_child(std::move(identity), detail::take_inherited_lifeline(),
                               std::forward<Body>(body));
         }
