@@ -1,6 +1,7 @@
 // heap.hpp: the segment, the allocator that survives kill -9, counted handles, the process table.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/heap.hpp>
+#include <multiprocessing/heap/local_mutex.hpp>
 
 #include <sys/resource.h>
 
@@ -432,4 +433,40 @@ TEST_CASE("What goes into a heap's mailbox comes out at its other end", "[heap]"
     for (const int fd : {mailbox.first.get(), mailbox.second.get()}) {
         REQUIRE((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     }
+}
+
+TEST_CASE("A local mutex lets one thread in at a time", "[heap]") {
+    LocalMutex mutex;
+    int count = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 8; ++i) {
+            threads.emplace_back([&] {
+                for (int k = 0; k < 10'000; ++k) {
+                    const std::lock_guard guard(mutex);
+                    ++count;
+                }
+            });
+        }
+    }
+    REQUIRE(count == 80'000);
+    REQUIRE_FALSE(mutex.is_locked());
+}
+
+TEST_CASE("A local mutex that was locked at a fork is free in the child", "[heap]") {
+    heap();  // from here on this process counts its forks
+    LocalMutex mutex;
+    mutex.lock();
+    REQUIRE_FALSE(mutex.try_lock());
+    const pid_t child = run_in_child([&] {
+        if (mutex.is_locked()) ::_exit(2);
+        mutex.lock();
+        if (mutex.try_lock()) ::_exit(3);
+        mutex.unlock();
+    });
+    REQUIRE(wait_for(child) == 0);
+    REQUIRE(mutex.is_locked());
+    mutex.unlock();
+    REQUIRE(mutex.try_lock());
+    mutex.unlock();
 }

@@ -43,11 +43,14 @@ bool contains(const std::string& text, const std::string& part) {
 /// Opens a terminal of which this process has both ends. @returns the two descriptors
 std::pair<int, int> open_terminal() {
     const int owner = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    ::grantpt(owner);
-    ::unlockpt(owner);
+    REQUIRE(owner >= 0);
+    REQUIRE(::grantpt(owner) == 0);
+    REQUIRE(::unlockpt(owner) == 0);
     char name[64];
-    ::ptsname_r(owner, name, sizeof name);
-    return {owner, ::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    REQUIRE(::ptsname_r(owner, name, sizeof name) == 0);
+    const int end = ::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    REQUIRE(end >= 0);
+    return {owner, end};
 }
 
 }  // namespace
@@ -232,12 +235,12 @@ TEST_CASE("A worker's watch tells waiting from working", "[pool]") {
         ::usleep(wait / 1'000);
         clock.stop_waiting();
         ::usleep(work / 1'000);
-        const auto woken = clock.finish_chunk();
+        const auto woken = clock.finish_chunk(mp::detail::ticks());
         REQUIRE(woken.free == last);
         REQUIRE(woken.begin - woken.free >= wait / 10 * 9);  // two clocks never agree quite
         REQUIRE(woken.end - woken.begin >= work / 10 * 9);
         ::usleep(work / 1'000);
-        const auto next = clock.finish_chunk();
+        const auto next = clock.finish_chunk(mp::detail::ticks());
         REQUIRE(next.free == woken.end);
         REQUIRE(next.begin == woken.end);  // it has not waited
         REQUIRE(next.end - next.begin >= work);

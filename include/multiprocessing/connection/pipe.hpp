@@ -20,7 +20,7 @@ namespace multiprocessing {
 /// @throws std::system_error EMFILE, ENFILE
 /// @par Source CPython Lib/multiprocessing/connection.py, Pipe
 [[nodiscard]] inline std::pair<Connection, Connection> Pipe(bool duplex = true) {
-    // From here on this process counts its forks, which CallMutex needs to know.
+    // From here on this process counts its forks, which LocalMutex needs to know.
     detail::heap();
     if (duplex) {
         auto [a, b] = detail::make_socket_pair(SOCK_STREAM);

@@ -19,11 +19,11 @@
 #include <system_error>
 #include <utility>
 
-#include "multiprocessing/connection/call_mutex.hpp"
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap/local_mutex.hpp"
 #include "multiprocessing/reduction/archive.hpp"
 
 namespace multiprocessing::detail {
@@ -151,7 +151,7 @@ class ConnectionState {
     /// A call that uses the descriptor.
     class Call {
       public:
-        Call(ConnectionState& state, CallMutex& mutex) : state_(state), mutex_(mutex) {
+        Call(ConnectionState& state, LocalMutex& mutex) : state_(state), mutex_(mutex) {
             state.check_open();  // not behind a call that may take long
             mutex_.lock();
         }
@@ -165,7 +165,7 @@ class ConnectionState {
 
       private:
         ConnectionState& state_;
-        CallMutex& mutex_;
+        LocalMutex& mutex_;
     };
 
     [[nodiscard]] ByteStream stream() const noexcept { return {fd_.load(), is_socket_}; }
@@ -173,7 +173,7 @@ class ConnectionState {
     /// Closes the descriptor unless a call uses it, which then does it at its end: whoever locks
     /// after `closed_` was set finds it so, and who locked before looks at it after.
     void close_if_idle() noexcept {
-        for (CallMutex* busy = nullptr; busy == nullptr || !busy->is_locked();) {
+        for (LocalMutex* busy = nullptr; busy == nullptr || !busy->is_locked();) {
             if (!sending_.try_lock()) {
                 busy = &sending_;
                 continue;
@@ -295,9 +295,9 @@ class ConnectionState {
     std::atomic<bool> readable_;
     const bool writable_;
     const bool is_socket_;
-    CallMutex sending_;
+    LocalMutex sending_;
     bool pipe_is_large_ = false;  // guarded by sending_
-    CallMutex receiving_;
+    LocalMutex receiving_;
     std::atomic<bool> has_message_{false};
     std::uint32_t message_depth_ = 0;  // the fork depth of the process that read it
     Cell cell_;                        // the beginning of the next message, if has_message_

@@ -147,7 +147,7 @@ class Allocator {
 
     // --- small blocks ---
 
-    Offset allocate_small(unsigned size_class) {
+    [[gnu::hot]] Offset allocate_small(unsigned size_class) {
         SmallClass& blocks = state_.small[size_class];
         // acquire: pairs with the release in push_small, so that the link it wrote is seen.
         std::uint64_t head = blocks.free.load(std::memory_order_acquire);

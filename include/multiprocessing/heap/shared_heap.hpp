@@ -179,7 +179,7 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 
 /// Returns the family's heap; the first call in the first process makes it.
 /// @throws std::system_error EMFILE, ENFILE, ENOMEM
-inline Heap& heap() {
+[[gnu::hot]] inline Heap& heap() {
     Heap* const installed = process_heap.load(std::memory_order_acquire);
     if (installed != nullptr) [[likely]]
         return *installed;

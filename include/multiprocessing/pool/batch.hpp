@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -40,7 +41,7 @@ namespace multiprocessing::detail {
 }
 
 /// Frees what a batch holds beside its own block. @pre nobody runs or reads it any more
-inline void discard_contents(Batch& batch) noexcept {
+[[gnu::hot]] inline void discard_contents(Batch& batch) noexcept {
     for (std::uint32_t index = 0; index < batch.chunk_count(); ++index) {
         Chunk& chunk = batch.chunks()[index];
         // Looked at first: most have none, and an exchange costs as much as a small task.
@@ -49,9 +50,10 @@ inline void discard_contents(Batch& batch) noexcept {
         if (has_some) discard_results(chunk);
     }
     if (const Offset message = std::exchange(batch.message, 0)) {
-        drop_handles(PayloadView(heap().at(message)).handles());
-        const Offset block = heap().offset_of(&batch);
-        const bool lies_in_batch = block < message && message < block + batch.size;
+        const bool lies_in_batch = message - batch.whole.batch < batch.size;
+        const auto* const place =
+            lies_in_batch ? batch.at<std::byte>(message - batch.whole.batch) : heap().at(message);
+        drop_handles(PayloadView(place).handles());
         if (!lies_in_batch) deallocate(heap().at(message));
     }
 }
@@ -96,7 +98,7 @@ constexpr std::size_t small_message = 256;  // bytes
 
 /// Allocates a batch of that shape, its items and message still to be filled in.
 /// @throws std::bad_alloc
-[[gnu::noinline]] inline BatchOwner allocate_batch(const BatchShape& shape) {
+[[gnu::noinline, gnu::hot]] inline BatchOwner allocate_batch(const BatchShape& shape) {
     const std::uint64_t chunks = (shape.items + shape.chunk_size - 1) / shape.chunk_size;
     if (chunks >= no_chunk)
         throw ValueError("more than 4,294,967,294 chunks: use a larger chunksize");
@@ -107,8 +109,8 @@ constexpr std::size_t small_message = 256;  // bytes
     const std::uint64_t size = results + shape.items * shape.result_size;
     void* const block = allocate(size);
     // Only the head and the chunks need to be zero; the rest is written before it is read.
-    std::memset(block, 0, starts);
-    BatchOwner batch(static_cast<Batch*>(block));
+    BatchOwner batch(new (block) Batch{});
+    std::uninitialized_value_construct_n(batch->chunks(), chunks);
     batch->whole.end = static_cast<std::uint32_t>(chunks);
     batch->whole.batch = heap().offset_of(block);
     batch->item_count = shape.items;
@@ -120,12 +122,34 @@ constexpr std::size_t small_message = 256;  // bytes
     return batch;
 }
 
+/// Where in its block a batch's message is if it is small.
+inline std::uint64_t place_of_message(const Batch& batch) noexcept {
+    return sizeof(Batch) + batch.chunk_count() * sizeof(Chunk);
+}
+/// Returns where the content of a message begins its life, where it can stay if it is small.
+inline std::span<std::byte> room_for_message(Batch& batch) noexcept {
+    return {batch.at<std::byte>(place_of_message(batch) + sizeof(PayloadHeader)),
+            small_message - sizeof(PayloadHeader)};
+}
+
+/// Gives a batch the message that a write of these two functions to an archive would be, if both
+/// are the program's own. @returns whether they are
+inline bool set_plain_message(Batch& batch, const void* factory, const void* function) {
+    const std::array<std::uint64_t, 2> content{word_for(factory), word_for(function)};
+    if (content[0] == 0 || content[1] == 0) return false;
+    const PayloadHeader header{sizeof content, 0, 0};
+    auto* const place = batch.at<std::byte>(place_of_message(batch));
+    std::memcpy(place, &header, sizeof header);
+    std::memcpy(place + sizeof header, content.data(), sizeof content);
+    batch.message = batch.whole.batch + place_of_message(batch);
+    return true;
+}
+
 /// Gives a batch its message. @throws std::bad_alloc
 inline void set_message(Batch& batch, OutputArchive& archive) {
     if (payload_size(archive) <= small_message) {
-        const auto place = sizeof(Batch) + batch.chunk_count() * sizeof(Chunk);
-        write_payload(archive, batch.at<std::byte>(place));
-        batch.message = batch.whole.batch + place;
+        write_payload(archive, batch.at<std::byte>(place_of_message(batch)));
+        batch.message = batch.whole.batch + place_of_message(batch);
     } else {
         batch.message = heap().offset_of(make_payload(archive));
     }
@@ -143,29 +167,41 @@ constexpr std::size_t plain_size() noexcept {
 /// Makes the batch that calls `f` for each item of `range`.
 /// @param count how many items the range has
 template <class F, class Item, bool spread, class Range>
-BatchOwner make_batch(const F& f, Range&& range, std::uint64_t count, std::uint32_t chunk_size) {
+[[gnu::hot]] BatchOwner make_batch(const F& f, Range&& range, std::uint64_t count,
+                                   std::uint32_t chunk_size) {
     using Runner = TypedRunner<F, Item, spread>;
     BatchOwner batch = allocate_batch(
         {count, chunk_size, plain_size<Item>(), plain_size<typename Runner::Result>()});
-    std::array<std::byte, small_message> first;
-    OutputArchive archive(first);
-    archive(RunnerFactory{Runner::receive}, f);
-    std::uint64_t index = 0;
-    auto* const starts = batch->at<std::uint64_t>(batch->chunk_starts);
-    auto* const items = batch->at<Item>(batch->items);
-    for (auto&& element : range) {
-        if (index == count) break;  // a range that grew meanwhile
-        decltype(auto) item =
-            convert_item<F, Item, spread>(std::forward<decltype(element)>(element));
-        if constexpr (bitwise<Item>) {
-            new (items + index) Item(item);
-        } else {
-            if (index % chunk_size == 0) starts[index / chunk_size] = archive.size();
-            write_sized(archive, static_cast<const Item&>(item));
+    const auto for_each_item = [&](auto use) {
+        std::uint64_t index = 0;
+        for (auto&& element : range) {
+            if (index == count) break;  // a range that grew meanwhile
+            use(index, convert_item<F, Item, spread>(std::forward<decltype(element)>(element)));
+            ++index;
         }
-        ++index;
+        if (index != count) throw ValueError("the range ended before the size it gave");
+    };
+    if constexpr (bitwise<Item>) {
+        auto* const items = batch->at<Item>(batch->items);
+        for_each_item(
+            [items](std::uint64_t index, const Item& item) { new (items + index) Item(item); });
     }
-    if (index != count) throw ValueError("the range ended before the size it gave");
+    if constexpr (bitwise<Item> && std::is_pointer_v<F>) {
+        // The usual call, for which an archive has much more to offer than it needs.
+        const bool is_set =
+            set_plain_message(*batch, reinterpret_cast<const void*>(Runner::receive),
+                              reinterpret_cast<const void*>(f));
+        if (is_set) return batch;
+    }
+    OutputArchive archive(room_for_message(*batch));
+    archive(RunnerFactory{Runner::receive}, f);
+    if constexpr (!bitwise<Item>) {
+        auto* const starts = batch->at<std::uint64_t>(batch->chunk_starts);
+        for_each_item([&](std::uint64_t index, const Item& item) {
+            if (index % chunk_size == 0) starts[index / chunk_size] = archive.size();
+            write_sized(archive, item);
+        });
+    }
     set_message(*batch, archive);
     return batch;
 }

@@ -5,10 +5,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <list>
+#include <deque>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "multiprocessing/pool/board.hpp"
 #include "multiprocessing/pool/pending_batch.hpp"
@@ -41,10 +43,10 @@ class EntryList {
 
     /// Frees all. @pre no worker is left
     [[gnu::cold]] void clear() noexcept {
-        for (auto* const list : {&passed_, &entries_}) {
-            for (const Listed& listed : *list) free(listed);
-            list->clear();
-        }
+        for (const Listed& listed : passed_) free(listed);
+        for (const Listed& listed : entries_) free(listed);
+        passed_.clear();
+        entries_.clear();
     }
 
     [[nodiscard, gnu::cold]] bool has_untaken_chunks() const noexcept {
@@ -56,14 +58,14 @@ class EntryList {
 
     /// Returns the batch that lies at `offset`, if it has an entry.
     [[nodiscard, gnu::cold]] std::shared_ptr<PendingBatch> find(Offset offset) const noexcept {
-        for (const auto* const list : {&passed_, &entries_}) {
-            for (const Listed& listed : *list) {
-                if (listed.pending && heap().offset_of(&**listed.pending) == offset) {
-                    return listed.pending;
-                }
-            }
+        const auto has_it = [offset](const Listed& listed) {
+            return listed.pending && heap().offset_of(&**listed.pending) == offset;
+        };
+        if (const auto found = std::ranges::find_if(passed_, has_it); found != passed_.end()) {
+            return found->pending;
         }
-        return nullptr;
+        const auto found = std::ranges::find_if(entries_, has_it);
+        return found != entries_.end() ? found->pending : nullptr;
     }
 
   private:
@@ -74,17 +76,15 @@ class EntryList {
 
     [[gnu::noinline]] void scan() {
         const Offset head = board_->head.load();
-        auto place = entries_.begin();
-        while (heap().offset_of(place->entry) != head) ++place;
-        passed_.splice(passed_.end(), entries_, entries_.begin(), place);
-        for (place = passed_.begin(); place != passed_.end();) {
-            if (is_looked_at(*place)) {
-                ++place;
-            } else {
-                free(*place);
-                place = passed_.erase(place);
-            }
+        while (heap().offset_of(entries_.front().entry) != head) {
+            passed_.push_back(std::move(entries_.front()));
+            entries_.pop_front();
         }
+        std::erase_if(passed_, [this](const Listed& listed) {
+            if (is_looked_at(listed)) return false;
+            free(listed);
+            return true;
+        });
     }
 
     [[nodiscard]] bool is_looked_at(const Listed& listed) const noexcept {
@@ -103,8 +103,8 @@ class EntryList {
 
     PoolBoard* board_ = nullptr;
     Entry* last_ = nullptr;
-    std::list<Listed> entries_;  // from the head on, or a little before
-    std::list<Listed> passed_;
+    std::deque<Listed> entries_;  // from the head on, or a little before
+    std::vector<Listed> passed_;
 };
 
 }  // namespace multiprocessing::detail

@@ -253,7 +253,7 @@ class PoolInterface {
     struct Taken {
         const Backend& backend;
         const typename Backend::Call& call;
-        ~Taken() {
+        [[gnu::hot]] ~Taken() {
             call->discard();
             backend.forget(call);
         }

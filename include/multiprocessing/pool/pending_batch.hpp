@@ -42,7 +42,7 @@ class PendingBatch final : public PendingCall {
     Batch& operator*() const noexcept { return *batch_; }
     Batch* operator->() const noexcept { return batch_.get(); }
 
-    bool wait_until_over(const Deadline& deadline) override {
+    [[gnu::hot]] bool wait_until_over(const Deadline& deadline) override {
         // Not null for a single thread at most: the one that has made the call and waits for it.
         PoolBoard* unannounced = unannounced_on_;
         if (unannounced != nullptr) unannounced_on_ = nullptr;

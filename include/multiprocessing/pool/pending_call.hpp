@@ -52,7 +52,7 @@ class PendingCall {
     [[nodiscard]] virtual bool is_started() const noexcept = 0;
     /// Returns its place among the pool's calls, in which workers begin them.
     [[nodiscard]] virtual std::uint64_t order() const noexcept = 0;
-    /// Returns when it was over, in nanoseconds on the monotonic clock. @pre is_over()
+    /// Returns when it was over, to be compared with that of others of its pool. @pre is_over()
     [[nodiscard]] virtual std::uint64_t arrival() const noexcept = 0;
     /// Returns whether an item failed, or all was given up. @pre is_over()
     [[nodiscard]] virtual bool has_failed() const = 0;

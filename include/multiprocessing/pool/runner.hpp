@@ -55,8 +55,17 @@ class CurrentRunner {
     static constexpr std::size_t most_bytes = 64;
 
     [[nodiscard]] bool is_for(std::span<const std::byte> message) const noexcept {
-        return size_ != 0 && message.size() >= size_ &&
-               std::memcmp(message.data(), bytes_.data(), size_) == 0;
+        if (size_ == 0 || message.size() < size_) return false;
+        // By hand: it is little, and after a sleep the library's function is in no cache.
+        std::uint64_t difference = 0;
+        for (std::size_t i = 0; i < size_; i += sizeof difference) {
+            std::uint64_t mine = 0;
+            std::uint64_t other = 0;
+            std::memcpy(&mine, bytes_.data() + i, sizeof mine);
+            std::memcpy(&other, message.data() + i, sizeof other);
+            difference |= mine ^ other;
+        }
+        return difference == 0;
     }
     [[gnu::noinline]] void receive(const PayloadView& message) {
         size_ = 0;
@@ -64,7 +73,7 @@ class CurrentRunner {
         archive.keep_message();  // every worker reads it
         runner_ = archive.read<RunnerFactory>()(archive);
         const std::size_t size = message.bytes().size() - archive.remaining();
-        if (runner_->has_state() || size > most_bytes) return;
+        if (runner_->has_state() || size > most_bytes || size % sizeof(std::uint64_t) != 0) return;
         std::memcpy(bytes_.data(), message.bytes().data(), size);
         size_ = size;
     }
@@ -123,7 +132,7 @@ class TypedRunner final : public ChunkRunner {
         return std::make_unique<TypedRunner>(archive.read<F>());
     }
 
-    void run(const ChunkContext& context) override {
+    [[gnu::hot]] void run(const ChunkContext& context) override {
         const std::uint32_t size = context.batch.size_of(context.index);
         std::uint32_t item = context.chunk.start;
         ItemReader<Item> items(context, item);

@@ -75,7 +75,7 @@ class Settlement {
             }
             if (chunk.start < batch.size_of(index)) return try_again(chunk, index, end, pending);
         }
-        batch.arrival.store(monotonic_now(), std::memory_order_relaxed);
+        batch.arrival.store(ticks(), std::memory_order_relaxed);
         chunk.state.store(end.ticket << 2 | Chunk::finished);
     }
 

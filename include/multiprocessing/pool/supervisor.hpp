@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/recycling_allocator.hpp"
+#include "multiprocessing/heap/local_mutex.hpp"
 #include "multiprocessing/pool/courier.hpp"
 #include "multiprocessing/pool/crew.hpp"
 #include "multiprocessing/pool/entry_list.hpp"
@@ -90,12 +92,15 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     }
 
     /// Adds a batch to the work. @throws ValueError unless the pool is running
-    std::shared_ptr<PendingBatch> submit(BatchOwner batch, const SubmitOptions& how = {}) {
-        auto pending = std::make_shared<PendingBatch>(std::move(batch));
+    [[gnu::hot]] std::shared_ptr<PendingBatch> submit(BatchOwner batch,
+                                                      const SubmitOptions& how = {}) {
+        auto pending = std::allocate_shared<PendingBatch>(RecyclingAllocator<PendingBatch>(),
+                                                          std::move(batch));
         check_owner();
         const std::lock_guard guard(mutex_);
         check_running_locked(how);
-        pending->set_canceller(weak_from_this());
+        // Who waits cannot cancel.
+        if (!how.caller_waits) pending->set_canceller(weak_from_this());
         (*pending)->serial = ++last_serial_;
         (*pending)->keep_errors = how.of_stream ? 1 : 0;
         (*pending)->commit_each = options_.retries > 0 || how.of_stream ? 1 : 0;
@@ -225,7 +230,7 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     void check_owner() const {
         if (!is_owner()) throw ValueError("Pool not running in this process: it is another's");
     }
-    void check_running_locked(const SubmitOptions& how) const {
+    [[gnu::hot]] void check_running_locked(const SubmitOptions& how) const {
         if (broken_) std::rethrow_exception(broken_);
         if (how.of_stream) {
             if (board_->phase.load() != PoolBoard::running) throw CancelledError();
@@ -433,7 +438,7 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     PoolBoard* board_ = nullptr;
     Courier courier_;
 
-    mutable std::mutex mutex_;  // guards what follows
+    mutable LocalMutex mutex_;  // guards what follows
     std::unique_ptr<Crew> crew_;
     EntryList entries_;
     Settlement settlement_;

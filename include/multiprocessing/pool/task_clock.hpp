@@ -12,9 +12,9 @@
 
 namespace multiprocessing::detail {
 
-/// A worker's watch: one look at the clock for each chunk, after it. A sleep has left the clock's
-/// own memory cold, which would cost the waiting caller a microsecond, so a wake-up is noted in
-/// ticks and told in time when the chunk is done.
+/// A worker's watch: one look at the clock for each chunk, when its end has been told. A sleep has
+/// left the clock's own memory cold, which would cost the waiting caller a microsecond, so a
+/// wake-up and the end that follows are noted in ticks, and turned into times later.
 class TaskClock {
   public:
     /// Moments, in nanoseconds on the monotonic clock.
@@ -30,19 +30,24 @@ class TaskClock {
     /// Notes that the worker has waited until now.
     void stop_waiting() noexcept { woken_ = ticks(); }
 
-    /// Returns when the chunk was run that is done now.
-    Span finish_chunk() noexcept {
-        const std::uint64_t free = std::exchange(now_, monotonic_now());
-        if (woken_ == 0) return {free, free, now_};
+    /// Returns when the chunk was run that ended at `end`, in ticks.
+    Span finish_chunk(std::uint64_t end) noexcept {
+        const std::uint64_t now = monotonic_now();
+        const std::uint64_t free = std::exchange(now_, now);
+        if (woken_ == 0) return {free, free, now};  // what it took to tell the end is its own
         const std::uint64_t count = ticks();
         const auto since = [count](std::uint64_t tick) {
             return static_cast<double>(count - std::min(count, tick));
         };
-        const double tick = static_cast<double>(now_ - first_) / std::max(since(first_tick_), 1.0);
-        // At most all of the time, should the cores count differently.
-        const double busy =
-            std::min(since(std::exchange(woken_, 0)) * tick, static_cast<double>(now_ - free));
-        return {free, now_ - static_cast<std::uint64_t>(busy), now_};
+        const double tick = static_cast<double>(now - first_) / std::max(since(first_tick_), 1.0);
+        const auto time_of = [&](std::uint64_t moment) {
+            // At most all of the time, should the cores count differently.
+            const double ago = std::min(since(moment) * tick, static_cast<double>(now - free));
+            return now - static_cast<std::uint64_t>(ago);
+        };
+        const std::uint64_t begin = time_of(std::exchange(woken_, 0));
+        now_ = std::max(begin, time_of(end));
+        return {free, begin, now_};
     }
 
   private:

@@ -47,7 +47,7 @@ class WorkerLoop {
           pid_(static_cast<std::uint32_t>(::getpid())) {}
 
     /// Works until the pool is closed and nothing is left, or the worker has done its share.
-    void run() {
+    [[gnu::hot]] void run() {
         log_.pid.store(pid_, std::memory_order_relaxed);
         log_.startup.store(clock_.latest() - log_.started.load(std::memory_order_relaxed),
                            std::memory_order_relaxed);
@@ -80,7 +80,7 @@ class WorkerLoop {
     }
 
   private:
-    void run_chunk(Entry& entry, std::uint32_t index) {
+    [[gnu::hot]] void run_chunk(Entry& entry, std::uint32_t index) {
         Batch& batch = *heap().at<Batch>(entry.batch);
         const ChunkContext context{batch, batch.chunks()[index], index, slot_.item};
         try {
@@ -91,8 +91,9 @@ class WorkerLoop {
             // The message itself could not be read, or there is no memory for the results.
             record_error(batch, context.chunk, context.chunk.start, std::current_exception());
         }
-        const TaskClock::Span span = clock_.finish_chunk();
-        finish_chunk(board_, batch, index, ticket_, span.end);
+        const std::uint64_t end = ticks();
+        finish_chunk(board_, batch, index, ticket_, end);
+        const TaskClock::Span span = clock_.finish_chunk(end);
         add_to(log_.idle, span.begin - span.free);
         record_chunk(log_, board_.log_size,
                      {span.begin, span.end - span.begin, static_cast<std::uint32_t>(batch.serial),

@@ -67,13 +67,17 @@ Function* resolve_as(const FunctionIdentity& identity) {
 /// compared before any message came), or a whole identity.
 enum class FunctionForm : std::uint64_t { null, in_program, elsewhere };
 
-inline void save_function(OutputArchive& archive, const void* address) {
+/// Returns the one word that tells a function of the program itself, or 0.
+inline std::uint64_t word_for(const void* address) {
     const auto place = reinterpret_cast<std::uintptr_t>(address);
-    if (address == nullptr) return archive.write_size(0);
-    if (const Image& program = main_image(); program.contains(place)) {
-        return archive.write_size((place - program.base) << 2 |
-                                  static_cast<std::uint64_t>(FunctionForm::in_program));
-    }
+    const Image& program = main_image();
+    if (!program.contains(place)) return 0;
+    return (place - program.base) << 2 | static_cast<std::uint64_t>(FunctionForm::in_program);
+}
+
+inline void save_function(OutputArchive& archive, const void* address) {
+    const std::uint64_t word = word_for(address);
+    if (word != 0 || address == nullptr) return archive.write_size(word);
     const FunctionIdentity identity = identify(address);
     archive.write_size(static_cast<std::uint64_t>(FunctionForm::elsewhere));
     archive(identity.image, identity.build_id, identity.offset);

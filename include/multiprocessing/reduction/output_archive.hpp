@@ -55,7 +55,7 @@ class OutputArchive : public cereal::detail::OutputArchiveBase,
 
     OutputArchive(const OutputArchive&) = delete;
     OutputArchive& operator=(const OutputArchive&) = delete;
-    ~OutputArchive() override {
+    [[gnu::hot]] ~OutputArchive() override {
         if (owned_) std::free(begin_);
     }
 
@@ -77,19 +77,21 @@ class OutputArchive : public cereal::detail::OutputArchiveBase,
     }
 
     void write(const void* bytes, std::size_t size) {
-        if (static_cast<std::size_t>(end_ - current_) < size) [[unlikely]]
-            grow(size);
+        reserve(size);
         copy_bytes(current_, bytes, size);
         current_ += size;
     }
     void write_size(std::size_t size) {
         const std::uint64_t wide = size;
-        write(&wide, sizeof(wide));
+        reserve(sizeof wide);
+        std::memcpy(current_, &wide, sizeof wide);
+        current_ += sizeof wide;
     }
 
     /// Makes room for `size` more bytes.
     void reserve(std::size_t size) {
-        if (static_cast<std::size_t>(end_ - current_) < size) grow(size);
+        if (static_cast<std::size_t>(end_ - current_) < size) [[unlikely]]
+            grow(size);
     }
 
     /// Returns what was written; the next write invalidates it.

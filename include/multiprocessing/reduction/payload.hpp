@@ -71,12 +71,15 @@ inline std::size_t payload_size(OutputArchive& archive) noexcept {
 
 /// Writes what is in an archive to a place of payload_size(archive) bytes in the heap, aligned to
 /// 8. The archive's handles become the payload's: drop_handles is due before the place goes.
-inline void write_payload(OutputArchive& archive, std::byte* place) noexcept {
+[[gnu::hot]] inline void write_payload(OutputArchive& archive, std::byte* place) noexcept {
     const auto content = archive.view();
     std::vector<AnyHandle>& handles = archive.handles();
     const PayloadHeader header{content.size(), static_cast<std::uint32_t>(handles.size()), 0};
     std::memcpy(place, &header, sizeof(header));
-    if (!content.empty()) std::memcpy(place + sizeof(header), content.data(), content.size());
+    // It may have been written there in the first place.
+    if (content.data() != place + sizeof(header) && !content.empty()) {
+        std::memcpy(place + sizeof(header), content.data(), content.size());
+    }
     auto* const table =
         reinterpret_cast<std::uint64_t*>(place + sizeof(header) + padded_to_8(content.size()));
     for (std::size_t i = 0; i < handles.size(); ++i) {

@@ -1,7 +1,7 @@
-// multiprocessing/connection/call_mutex.hpp
+// multiprocessing/heap/local_mutex.hpp
 //
 // A mutex between the threads of one process, for objects that a fork may copy while another thread
-// has it locked: the child, in which that thread does not exist, finds it free. Floor 4.
+// has it locked: the child, in which that thread does not exist, finds it free. Floor 1.
 //
 // The bits of its word:
 //      0        somebody may be asleep
@@ -17,8 +17,9 @@
 
 namespace multiprocessing::detail {
 
-/// The mutex. A standard lockable; not recursive.
-class CallMutex {
+/// The mutex. A standard lockable; not recursive. All of its code is where it is used, so that a
+/// process that has slept need not find the C library's first.
+class LocalMutex {
   public:
     void lock() {
         if (!try_fast()) lock_slowly();
