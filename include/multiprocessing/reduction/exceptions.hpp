@@ -15,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -33,8 +34,13 @@ inline constinit std::atomic<const ExceptionWay*> registered_exceptions{nullptr}
 
 /// Returns how exceptions of the type of this mangled name travel, or null.
 inline const ExceptionWay* find_exception(std::string_view name) {
-    for (const ExceptionWay& way : builtin_exceptions) {
-        if (name == way.name()) return &way;
+    for (const std::span<const ExceptionWay> ways :
+         {std::span<const ExceptionWay>(exceptions_of_text),
+          std::span<const ExceptionWay>(empty_exceptions),
+          std::span<const ExceptionWay>(other_exceptions)}) {
+        for (const ExceptionWay& way : ways) {
+            if (name == way.name()) return &way;
+        }
     }
     for (const ExceptionWay* way = registered_exceptions.load(std::memory_order_acquire);
          way != nullptr; way = way->next) {
@@ -157,14 +163,15 @@ inline std::exception_ptr load_exception(InputArchive& archive) {
     const auto pid = load_value<pid_t>(archive);
     const auto size = load_value<std::uint64_t>(archive);
     if (size != 0) {
-        const ExceptionWay* const way = find_exception(mangled);
-        if (way != nullptr) {
-            return way->make != nullptr ? way->make(message) : way->load(archive);
+        if (const ExceptionWay* const way = find_exception(mangled)) {
+            if (way->make == nullptr) return way->load(archive);
+            return caught([&] { way->make(way->number, message); });
         }
         archive.take(static_cast<std::size_t>(size - 1));
     }
-    return std::make_exception_ptr(
-        RemoteError(std::move(type), std::move(message), std::move(process_name), pid));
+    return caught([&] {
+        throw RemoteError(std::move(type), std::move(message), std::move(process_name), pid);
+    });
 }
 
 template <class E>
@@ -198,12 +205,12 @@ bool register_exception() {
     if (detail::find_exception(typeid(E).name()) != nullptr) return true;
     if constexpr (by_value || detail::made_from_text<E>) {
         // Leaked on purpose: exceptions travel until the process ends.
-        auto* const way = new detail::ExceptionWay{&typeid(E), nullptr, nullptr};
+        auto* const way = new detail::ExceptionWay{&typeid(E), nullptr};
         if constexpr (by_value) {
             way->save = detail::ValueWay<E>::save;
             way->load = detail::ValueWay<E>::load;
         } else {
-            way->make = detail::make_from_text<E>;
+            way->make = detail::throw_from_text<E>;
         }
         way->next = detail::registered_exceptions.load(std::memory_order_relaxed);
         // release: pairs with the acquire in find_exception.

@@ -1,11 +1,13 @@
 // multiprocessing/reduction/standard_exceptions.hpp
 //
 // How each exception of the standard library and of errors.hpp travels: what of it is written, and
-// how an equal one is made from that. Floor 2. Start at the table, builtin_exceptions.
+// how an equal one is made from that. Floor 2. Start at the tables, at the end.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <any>
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -32,12 +34,13 @@
 
 namespace multiprocessing::detail {
 
-/// How the exceptions of one type travel: either as their text, from which `make` makes an equal
+/// How the exceptions of one type travel: either as their text, from which `make` throws an equal
 /// one, or by functions of their own.
 struct ExceptionWay {
     const std::type_info* type;  // or null, and
     const char* mangled;         // its mangled name, where the type itself is not to be had
-    std::exception_ptr (*make)(const std::string& text);
+    void (*make)(std::size_t number, const std::string& text) = nullptr;
+    std::size_t number = 0;                  // of the type, among those of its `make`
     void (*save)(OutputArchive&) = nullptr;  // writes the exception that is being handled
     std::exception_ptr (*load)(InputArchive&) = nullptr;
     const ExceptionWay* next = nullptr;  // in the list of registered_exceptions
@@ -58,15 +61,29 @@ void with_current_exception(Function function) {
     }
 }
 
-/// Makes an exception that is its text.
-template <class E>
-std::exception_ptr make_from_text(const std::string& text) {
-    return std::make_exception_ptr(E(text));
+/// Returns what the function throws. In place of std::make_exception_ptr, which would make two
+/// functions more for each type, and there are nearly fifty, in every program.
+template <class Throw>
+std::exception_ptr caught(Throw function) {
+    try {
+        function();
+    } catch (...) {
+        return std::current_exception();
+    }
+    return nullptr;
 }
-/// Makes an exception that holds nothing.
-template <class E>
-std::exception_ptr make_empty(const std::string&) {
-    return std::make_exception_ptr(E());
+
+/// Throws the exception that is its text. One function for many types, for the same reason.
+template <class... Es>
+void throw_from_text(std::size_t number, const std::string& text) {
+    std::size_t next = 0;
+    ((next++ == number ? throw Es(text) : void()), ...);
+}
+/// Throws the exception that holds nothing.
+template <class... Es>
+void throw_empty(std::size_t number, const std::string&) {
+    std::size_t next = 0;
+    ((next++ == number ? throw Es() : void()), ...);
 }
 
 /// An exception that is picklable as a whole.
@@ -99,11 +116,13 @@ struct SystemErrorWay {
     static std::exception_ptr load(InputArchive& archive) {
         const auto text = load_value<std::string>(archive);
         const auto code = load_value<std::error_code>(archive);
-        if constexpr (std::is_same_v<E, std::ios_base::failure>) {
-            return std::make_exception_ptr(E(text, code));
-        } else {
-            return std::make_exception_ptr(text.empty() ? E(code) : E(code, text));
-        }
+        return caught([&] {
+            if constexpr (std::is_same_v<E, std::ios_base::failure>) {
+                throw E(text, code);
+            } else {
+                throw text.empty() ? E(code) : E(code, text);
+            }
+        });
     }
 };
 
@@ -112,19 +131,21 @@ struct FilesystemErrorWay {
     static void save(OutputArchive& archive) {
         with_current_exception<E>([&](const E& error) {
             // The base's what() has not the paths in it, which the constructor adds.
-            archive(without_code_text(error.std::system_error::what(), error.code()), error.path1(),
-                    error.path2(), error.code());
+            archive(without_code_text(error.std::system_error::what(), error.code()),
+                    error.path1().native(), error.path2().native(), error.code());
         });
     }
     static std::exception_ptr load(InputArchive& archive) {
         const auto text = load_value<std::string>(archive);
-        const auto path1 = load_value<std::filesystem::path>(archive);
-        const auto path2 = load_value<std::filesystem::path>(archive);
+        const auto path1 = load_value<std::string>(archive);
+        const auto path2 = load_value<std::string>(archive);
         const auto code = load_value<std::error_code>(archive);
         // what() lists as many paths as the constructor was given.
-        return std::make_exception_ptr(path1.empty()   ? E(text, code)
-                                       : path2.empty() ? E(text, path1, code)
-                                                       : E(text, path1, path2, code));
+        return caught([&] {
+            throw path1.empty() ? E(text, code)
+            : path2.empty()     ? E(text, path1, code)
+                                : E(text, path1, path2, code);
+        });
     }
 };
 
@@ -171,16 +192,9 @@ struct RegexErrorWay {
 struct FutureErrorWay {
 #if defined(__GLIBCXX__)
     // <bits/functexcept.h> declares what <future> throws with. A future_error is known by its text.
-    static std::exception_ptr make(int code) {
+    static std::string text_for(int code) {
         try {
             std::__throw_future_error(code);
-        } catch (...) {
-            return std::current_exception();
-        }
-    }
-    static std::string text_of(const std::exception_ptr& error) {
-        try {
-            std::rethrow_exception(error);
         } catch (const std::logic_error& future_error) {
             return future_error.what();
         }
@@ -188,11 +202,14 @@ struct FutureErrorWay {
     static void save(OutputArchive& archive) {
         with_current_exception<std::logic_error>([&](const std::logic_error& error) {
             int code = 4;  // of 1 to 4
-            while (code > 1 && text_of(make(code)) != error.what()) --code;
+            while (code > 1 && text_for(code) != error.what()) --code;
             archive(code);
         });
     }
-    static std::exception_ptr load(InputArchive& archive) { return make(load_value<int>(archive)); }
+    static std::exception_ptr load(InputArchive& archive) {
+        const auto code = load_value<int>(archive);
+        return caught([code] { std::__throw_future_error(code); });
+    }
 #else
     static void save(OutputArchive& archive) {
         with_current_exception<std::future_error>(
@@ -211,7 +228,8 @@ struct BufferTooShortWay {
             [&](const BufferTooShort& error) { archive(error.message()); });
     }
     static std::exception_ptr load(InputArchive& archive) {
-        return std::make_exception_ptr(BufferTooShort(load_value<std::string>(archive)));
+        const auto message = load_value<std::string>(archive);
+        return caught([&] { throw BufferTooShort(message); });
     }
 };
 
@@ -225,8 +243,10 @@ struct RemoteErrorWay {
         auto type = load_value<std::string>(archive);
         auto message = load_value<std::string>(archive);
         auto process = load_value<std::string>(archive);
-        return std::make_exception_ptr(RemoteError(std::move(type), std::move(message),
-                                                   std::move(process), load_value<pid_t>(archive)));
+        const auto pid = load_value<pid_t>(archive);
+        return caught([&] {
+            throw RemoteError(std::move(type), std::move(message), std::move(process), pid);
+        });
     }
 };
 
@@ -239,38 +259,46 @@ struct WorkerLostWay {
     static std::exception_ptr load(InputArchive& archive) {
         const auto what = load_value<std::string>(archive);
         const auto exitcode = load_value<int>(archive);
-        return std::make_exception_ptr(WorkerLost(what, exitcode, load_value<pid_t>(archive)));
+        const auto pid = load_value<pid_t>(archive);
+        return caught([&] { throw WorkerLost(what, exitcode, pid); });
     }
 };
 
 template <class E, class Way>
 constexpr ExceptionWay way() {
-    return {&typeid(E), nullptr, nullptr, Way::save, Way::load};
+    return {&typeid(E), nullptr, nullptr, 0, Way::save, Way::load};
 }
 template <class Way>
 constexpr ExceptionWay way(const char* mangled) {
-    return {nullptr, mangled, nullptr, Way::save, Way::load};
+    return {nullptr, mangled, nullptr, 0, Way::save, Way::load};
 }
-template <class E>
-constexpr ExceptionWay text() {
-    return {&typeid(E), nullptr, make_from_text<E>};
+template <class... Es>
+constexpr std::array<ExceptionWay, sizeof...(Es)> texts() {
+    std::size_t next = 0;
+    return {ExceptionWay{&typeid(Es), nullptr, throw_from_text<Es...>, next++}...};
 }
-template <class E>
-constexpr ExceptionWay empty() {
-    return {&typeid(E), nullptr, make_empty<E>};
+template <class... Es>
+constexpr std::array<ExceptionWay, sizeof...(Es)> empties() {
+    std::size_t next = 0;
+    return {ExceptionWay{&typeid(Es), nullptr, throw_empty<Es...>, next++}...};
 }
 
-/// The exceptions that every process knows.
-inline constinit const ExceptionWay builtin_exceptions[] = {
-    text<std::runtime_error>(),
-    text<std::logic_error>(),
-    text<std::invalid_argument>(),
-    text<std::out_of_range>(),
-    text<std::domain_error>(),
-    text<std::length_error>(),
-    text<std::range_error>(),
-    text<std::overflow_error>(),
-    text<std::underflow_error>(),
+// The exceptions that every process knows.
+
+inline constexpr auto exceptions_of_text =
+    texts<std::runtime_error, std::logic_error, std::invalid_argument, std::out_of_range,
+          std::domain_error, std::length_error, std::range_error, std::overflow_error,
+          std::underflow_error, cereal::Exception, ProcessError, AuthenticationError, TimeoutError,
+          AbandonedError, BrokenProcessPool, EOFError, Empty, Full, ShutDown, BrokenBarrierError,
+          RuntimeError, CancelledError, KeyError, IndexError, ValueError, TypeError,
+          AssertionError>();
+
+inline constexpr auto empty_exceptions =
+    empties<std::exception, std::bad_alloc, std::bad_array_new_length, std::bad_cast,
+            std::bad_typeid, std::bad_exception, std::bad_function_call, std::bad_weak_ptr,
+            std::bad_variant_access, std::bad_optional_access, std::bad_any_cast>();
+
+inline constexpr std::array other_exceptions{
     way<std::system_error, SystemErrorWay<std::system_error>>(),
     way<std::ios_base::failure, SystemErrorWay<std::ios_base::failure>>(),
     // What libstdc++'s streams throw, a class of its own that derives from the above.
@@ -278,35 +306,6 @@ inline constinit const ExceptionWay builtin_exceptions[] = {
     way<std::filesystem::filesystem_error, FilesystemErrorWay>(),
     way<RegexErrorWay>("St11regex_error"),
     way<FutureErrorWay>("St12future_error"),
-    empty<std::exception>(),
-    empty<std::bad_alloc>(),
-    empty<std::bad_array_new_length>(),
-    empty<std::bad_cast>(),
-    empty<std::bad_typeid>(),
-    empty<std::bad_exception>(),
-    empty<std::bad_function_call>(),
-    empty<std::bad_weak_ptr>(),
-    empty<std::bad_variant_access>(),
-    empty<std::bad_optional_access>(),
-    empty<std::bad_any_cast>(),
-    text<cereal::Exception>(),
-    text<ProcessError>(),
-    text<AuthenticationError>(),
-    text<TimeoutError>(),
-    text<AbandonedError>(),
-    text<BrokenProcessPool>(),
-    text<EOFError>(),
-    text<Empty>(),
-    text<Full>(),
-    text<ShutDown>(),
-    text<BrokenBarrierError>(),
-    text<RuntimeError>(),
-    text<CancelledError>(),
-    text<KeyError>(),
-    text<IndexError>(),
-    text<ValueError>(),
-    text<TypeError>(),
-    text<AssertionError>(),
     way<BufferTooShort, BufferTooShortWay>(),
     way<RemoteError, RemoteErrorWay>(),
     way<WorkerLost, WorkerLostWay>(),
