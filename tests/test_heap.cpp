@@ -3,8 +3,10 @@
 #include <multiprocessing/heap.hpp>
 #include <multiprocessing/heap/local_mutex.hpp>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <thread>
@@ -433,6 +435,48 @@ TEST_CASE("What goes into a heap's mailbox comes out at its other end", "[heap]"
     for (const int fd : {mailbox.first.get(), mailbox.second.get()}) {
         REQUIRE((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     }
+}
+
+TEST_CASE("A few freed blocks of every size keep their pages", "[heap]") {
+    const auto heap = heap_of(256 << 20);
+    constexpr std::size_t large = 1 << 20;
+    constexpr std::size_t small = 192 << 10;
+    const auto use = [&](std::size_t size) {
+        const Offset block = heap->allocator().allocate(size);
+        std::memset(heap->at(block), 1, size);
+        return block;
+    };
+    const auto page_faults = [] {
+        rusage usage{};
+        ::getrusage(RUSAGE_SELF, &usage);
+        return usage.ru_minflt;
+    };
+    // As many as may keep theirs, so that there is no room for others at first.
+    std::vector<Offset> blocks;
+    for (int i = 0; i < 20; ++i) blocks.push_back(use(large));
+    for (const Offset block : blocks) heap->allocator().deallocate(block);
+    const auto before = page_faults();
+    for (int i = 0; i < 100; ++i) {
+        for (const std::size_t size : {small, large, small}) {
+            heap->allocator().deallocate(use(size));
+        }
+    }
+    REQUIRE(page_faults() - before < 3 * 256);  // anew each time it would be 20,000
+}
+
+TEST_CASE("What many freed blocks held goes back", "[heap]") {
+    const auto heap = heap_of(256 << 20);
+    std::vector<Offset> blocks;
+    for (int i = 0; i < 100; ++i) {
+        const std::size_t size = i % 2 == 0 ? 1 << 20 : 192 << 10;
+        blocks.push_back(heap->allocator().allocate(size));
+        std::memset(heap->at(blocks.back()), 1, size);
+    }
+    for (const Offset block : blocks) heap->allocator().deallocate(block);
+    std::vector<unsigned char> pages((256 << 20) / 4096);
+    REQUIRE(::mincore(heap->at(0), 256 << 20, pages.data()) == 0);
+    const auto kept = std::ranges::count_if(pages, [](unsigned char page) { return page & 1; });
+    REQUIRE(kept * 4096 < 12 << 20);
 }
 
 TEST_CASE("A local mutex lets one thread in at a time", "[heap]") {

@@ -131,8 +131,7 @@ class Allocator {
     static constexpr unsigned place_bits = 36;  // × 64 bytes: 4 TiB
     static constexpr std::uint64_t place_mask = (std::uint64_t{1} << place_bits) - 1;
     static constexpr std::uint64_t one_tag = std::uint64_t{1} << place_bits;
-    static constexpr std::int64_t retained_limit = 512 << 10;
-    static constexpr std::int64_t largest_retained = 8 << 20;
+    static constexpr std::int64_t retained_limit = 8 << 20;
     static constexpr std::size_t worth_asking = std::size_t{64} << 20;
 
     static unsigned small_class(std::size_t size) noexcept {
@@ -241,25 +240,54 @@ class Allocator {
         }
     }
 
+    /// A freed block keeps its pages for the next one of its size: taking them anew costs ten times
+    /// what filling them does (1 MiB through a queue: 850 µs instead of 40). A few blocks are
+    /// enough for those who come and go, so that what many blocks held goes back.
     void free_large(std::uint32_t span, unsigned size_class) noexcept {
-        if (worth_retaining(size_class)) {
-            state_.retained.fetch_add(bytes_of(size_class), std::memory_order_relaxed);
-            push_large(state_.warm[size_class], span);
-        } else {
-            segment_.release_pages(Offset{span} * span_size,
-                                   units_of_class(size_class) * span_size);
-            push_large(state_.cold[size_class], span);
+        const std::int64_t size = bytes_of(size_class);
+        if (2 * size > retained_limit || has_enough_warm(size_class)) {
+            return free_cold(span, size_class);
+        }
+        std::int64_t retained = state_.retained.fetch_add(size, std::memory_order_relaxed) + size;
+        push_large(state_.warm[size_class], span);
+        while (retained > retained_limit && release_warm(size_class)) {
+            retained = state_.retained.load(std::memory_order_relaxed);
         }
     }
 
-    /// Whether a freed block keeps its pages for the next one of its size: taking them anew costs
-    /// ten times what filling them does (1 MiB through a queue: 850 µs instead of 40). A few blocks
-    /// are enough for those who come and go, so that what many blocks held goes back.
-    bool worth_retaining(unsigned size_class) const noexcept {
-        const std::int64_t size = bytes_of(size_class);
-        return 2 * size <= largest_retained &&
-               state_.retained.load(std::memory_order_relaxed) + size <=
-                   std::max(retained_limit, std::min(8 * size, largest_retained));
+    /// Returns whether as many free blocks of the size have kept their pages as ever may. Others
+    /// change the list meanwhile, and a wrong answer does no harm.
+    [[nodiscard]] bool has_enough_warm(unsigned size_class) const noexcept {
+        constexpr int enough = 8;
+        auto span =
+            static_cast<std::uint32_t>(state_.warm[size_class].load(std::memory_order_acquire));
+        int count = 0;
+        for (; span != 0 && count < enough; ++count) {
+            span = static_cast<std::uint32_t>(
+                records_[span].next_free.load(std::memory_order_relaxed));
+        }
+        return count == enough;
+    }
+
+    /// Takes the pages from one free block that has kept its own: of the largest size but this one,
+    /// which is the one that will be wanted next. @returns whether there was any
+    [[gnu::noinline]] bool release_warm(unsigned wanted) noexcept {
+        for (unsigned size_class = large_classes; size_class-- > 0;) {
+            if (size_class != wanted && release_warm_of(size_class)) return true;
+        }
+        return release_warm_of(wanted);
+    }
+    bool release_warm_of(unsigned size_class) noexcept {
+        const std::uint32_t span = pop_large(state_.warm[size_class]);
+        if (span == 0) return false;
+        state_.retained.fetch_sub(bytes_of(size_class), std::memory_order_relaxed);
+        free_cold(span, size_class);
+        return true;
+    }
+
+    void free_cold(std::uint32_t span, unsigned size_class) noexcept {
+        segment_.release_pages(Offset{span} * span_size, units_of_class(size_class) * span_size);
+        push_large(state_.cold[size_class], span);
     }
 
     static std::int64_t bytes_of(unsigned size_class) noexcept {

@@ -30,6 +30,7 @@ class EntryList {
 
     /// @param pending whose entry it is; it lives until no worker looks at the entry any more
     void append(Entry& entry, std::shared_ptr<PendingBatch> pending) {
+        appended_bytes_ += pending->size();
         entries_.push_back({&entry, std::move(pending)});
         // seq_cst, so that a worker that read the number of work before reads the entry after it.
         std::exchange(last_, &entry)->next.store(heap().offset_of(&entry));
@@ -37,7 +38,13 @@ class EntryList {
 
     /// Frees the entries that the head has passed and no worker looks at.
     void free_passed() {
-        if (entries_.size() < 2 * board_->worker_count + 8) return;  // a scan frees many at a time
+        // A scan frees many small ones at a time. Large ones go as soon as may be: in a block that
+        // was not in use yet every process has to map each page, which takes longer than to fill
+        // it.
+        constexpr std::uint64_t large = std::uint64_t{1} << 14;
+        const bool is_due = entries_.size() >= 2 * board_->worker_count + 8;
+        if (!is_due && appended_bytes_ < large) return;
+        appended_bytes_ = 0;
         scan();
     }
 
@@ -103,7 +110,8 @@ class EntryList {
 
     PoolBoard* board_ = nullptr;
     Entry* last_ = nullptr;
-    std::deque<Listed> entries_;  // from the head on, or a little before
+    std::uint64_t appended_bytes_ = 0;  // since the last scan
+    std::deque<Listed> entries_;        // from the head on, or a little before
     std::vector<Listed> passed_;
 };
 

@@ -41,6 +41,8 @@ class PendingBatch final : public PendingCall {
 
     Batch& operator*() const noexcept { return *batch_; }
     Batch* operator->() const noexcept { return batch_.get(); }
+    /// Returns how many bytes it takes in the heap.
+    [[nodiscard]] std::uint64_t size() const noexcept { return batch_->size; }
 
     [[gnu::hot]] bool wait_until_over(const Deadline& deadline) override {
         // Not null for a single thread at most: the one that has made the call and waits for it.
