@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <multiprocessing/pool.hpp>
 #include <multiprocessing/shared_memory.hpp>
 #include <string>
 #include <string_view>
@@ -138,12 +139,42 @@ inline std::string hex(std::span<const std::byte> bytes) {
     return text;
 }
 
+inline int zero() { return 0; }
+
+/// Opens the descriptors that a process with children keeps: the family's heap and the like.
+template <class Method>
+void warm_up() {
+    Child<Method> child(zero);
+    child.join();
+    mp::BasicPool<Method>(1).apply(zero);
+}
+
+/// Runs `body` in a forked child. @returns its exit status
+template <class Body>
+int in_fork(Body body) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        int status = 99;
+        try {
+            status = body();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "in the child: %s\n", error.what());
+        }
+        ::_exit(status);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
 }  // namespace support
 
 using support::bytes_of;
 using support::error_of;
 using support::hex;
+using support::in_fork;
 using support::is_there;
 using support::name_of;
 using support::NothingLeft;
 using support::python;
+using support::warm_up;
