@@ -222,7 +222,8 @@ class Connection {
 
     /// Writes it to a message: the descriptor goes along where the channel can take it, and is
     /// parked where not.
-    void archive_to(detail::OutputArchive& archive) const {
+    template <class Archive>
+    void archive_to(Archive& archive) const {
         const int fd = descriptor_to_give();
         const bool attached = archive.takes_descriptors();
         const auto flag = [](bool set, unsigned bit) { return set ? bit : 0; };

@@ -41,7 +41,12 @@ struct ParkedDescriptor : SharedObject {
     std::atomic<std::uint32_t> parked{0};  // 24  0: not yet, or taken out; a kill may leave it 1
     std::uint32_t unused = 0;              // 28
 
-    ParkedDescriptor() noexcept : SharedObject(ObjectKind::descriptor) {}
+    static constexpr ObjectKind object_kind = ObjectKind::descriptor;
+
+    ParkedDescriptor() noexcept : SharedObject(object_kind) {}
+
+    /// What happens to the ticket of a message that nobody has read.
+    void destroy() noexcept;
 };
 static_assert(sizeof(ParkedDescriptor) == 32);
 
@@ -243,8 +248,9 @@ class DescriptorLot {
 /// @throws std::system_error ENOBUFS, ETOOMANYREFS
 /// @par Processes one that is killed between this and the sending of the message leaves the
 /// descriptor parked until the family ends
-inline Handle<ParkedDescriptor> park_descriptor(int fd) {
-    auto ticket = make_shared_object<ParkedDescriptor>();
+template <class Ticket = ParkedDescriptor>  // so that who sends no connection compiles no lot
+Handle<Ticket> park_descriptor(int fd) {
+    auto ticket = make_shared_object<Ticket>();
     // Only messages hold it. No forked process has inherited a right to it, however old it is.
     ticket->birth = SharedObject::never_inherited;
     DescriptorLot().park(*ticket, fd);
@@ -267,21 +273,14 @@ inline Descriptor take_parked_descriptor(const AnyHandle& ticket, bool keep = fa
     return fd;
 }
 
-/// What happens to the ticket of a message that nobody has read.
-inline void destroy_parked_descriptor(SharedObject& object) noexcept {
-    auto& ticket = static_cast<ParkedDescriptor&>(object);
-    if (ticket.parked.load(std::memory_order_relaxed) == 0) return;
+inline void ParkedDescriptor::destroy() noexcept {
+    if (parked.load(std::memory_order_relaxed) == 0) return;
     try {
-        (void)DescriptorLot().take(ticket);
+        (void)DescriptorLot().take(*this);
     } catch (...) {
         // Out of descriptors: there are others before it, and no way to move them. It stays
         // parked until the family ends.
     }
 }
-
-inline const bool parked_descriptors_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::descriptor)] = destroy_parked_descriptor;
-    return true;
-}();
 
 }  // namespace multiprocessing::detail

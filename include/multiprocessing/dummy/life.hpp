@@ -65,7 +65,7 @@ class DummyLife : public std::enable_shared_from_this<DummyLife> {
 
     /// Returns the process that this thread runs.
     static const std::shared_ptr<DummyLife>& current() {
-        if (current_) return current_;
+        if (current_ != nullptr) return *current_;
         // Never destroyed: used while static objects are.
         static const auto& main = *new std::shared_ptr<DummyLife>(std::make_shared<DummyLife>());
         return main;
@@ -188,17 +188,18 @@ class DummyLife : public std::enable_shared_from_this<DummyLife> {
     }
 
     static std::string name_for_log_of_thread() {
-        return current_ ? current_->name() : name_for_log();
+        return current_ != nullptr ? (*current_)->name() : name_for_log();
     }
 
     void live(std::function<void()> body) {
-        current_ = shared_from_this();
+        const std::shared_ptr<DummyLife> self = shared_from_this();
+        current_ = &self;
         std::size_t hook = 0;
         if (!daemon()) {
             // As the end of a process waits for its children: after what has a priority of 0 or
             // more, the pools among it. A daemon is left behind, and ends with the process.
             register_exit_handler();
-            hook = ExitHooks::add(-1, [self = shared_from_this()] { self->wait(Timeout()); });
+            hook = ExitHooks::add(-1, [self] { self->wait(Timeout()); });
         }
         {
             const std::lock_guard guard(mutex_);
@@ -215,9 +216,12 @@ class DummyLife : public std::enable_shared_from_this<DummyLife> {
         // An eventfd takes a 1 without waiting.
         if (sentinel_) (void)!::write(sentinel_.get(), &one, sizeof one);
         changed_.notify_all();
+        current_ = nullptr;
     }
 
-    static inline thread_local std::shared_ptr<DummyLife> current_;
+    // A pointer: the destructor of a shared_ptr can end in that of any shared object, so a compiler
+    // would look at the whole library for each program, for a second.
+    static inline constinit thread_local const std::shared_ptr<DummyLife>* current_ = nullptr;
 
     const std::shared_ptr<DummyLife> parent_;
     mutable std::mutex mutex_;  // guards what is not atomic

@@ -21,21 +21,22 @@ namespace multiprocessing::detail {
 
 /// A message in the heap, counted: a SharedObject and, behind it, a payload.
 struct Blob : SharedObject {
-    Blob() noexcept : SharedObject(ObjectKind::blob) { birth = never_inherited; }
+    static constexpr ObjectKind object_kind = ObjectKind::blob;
+
+    Blob() noexcept : SharedObject(object_kind) { birth = never_inherited; }
 
     [[nodiscard]] const void* payload() const noexcept { return this + 1; }
 
     /// Makes one of what is in a builder with a prefix of sizeof(Blob).
-    static Blob& make(PayloadBuilder& builder) { return *new (builder.finish()) Blob; }
+    template <class Builder>
+    static Blob& make(Builder& builder) {
+        (void)is_destroyable<Blob>;
+        return *new (builder.finish()) Blob;
+    }
+
+    void destroy() noexcept { drop_handles(PayloadView(payload()).handles()); }
 };
 static_assert(sizeof(Blob) == 16);
-
-inline const bool blobs_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::blob)] = [](SharedObject& object) noexcept {
-        drop_handles(PayloadView(static_cast<Blob&>(object).payload()).handles());
-    };
-    return true;
-}();
 
 /// Values of T are words.
 template <class T>

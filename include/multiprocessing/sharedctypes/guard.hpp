@@ -38,22 +38,19 @@ struct GuardedState : LockState {
     Offset other_lock;   // 48  the LockState that guards it instead, of which it has a count; or 0
     std::uint64_t size;  // 56  how many elements follow
 
+    static constexpr ObjectKind object_kind = ObjectKind::guarded;  // if another lock guards it
+
     GuardedState(const AnyHandle& lock, std::uint64_t count) noexcept
-        : LockState(true, lock ? ObjectKind::guarded : ObjectKind::plain),
+        : LockState(true, lock ? object_kind : ObjectKind::plain),
           other_lock(lock.offset()),
           size(count) {
         if (lock) add_reference(*lock.object());
     }
+
+    /// Takes the count of the other lock, and drops it.
+    void destroy() noexcept { AnyHandle::adopt(*heap().at<SharedObject>(other_lock)); }
 };
 static_assert(sizeof(GuardedState) == 64);
-
-inline const bool guarded_objects_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::guarded)] = [](SharedObject& object) noexcept {
-        // Takes the object's count of the lock, and drops it.
-        AnyHandle::adopt(*heap().at<SharedObject>(static_cast<GuardedState&>(object).other_lock));
-    };
-    return true;
-}();
 
 /// The place of the elements behind a state, and how many bytes the padding before them takes.
 template <class T>

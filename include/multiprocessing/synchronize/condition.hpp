@@ -43,8 +43,10 @@ struct ConditionState : SharedObject {
     Offset lock;                                   // 24  LockState; one count of it is ours
     std::atomic<std::uint32_t> unacknowledged{0};  // 32  notified and not back; a hint
 
+    static constexpr ObjectKind object_kind = ObjectKind::condition;
+
     explicit ConditionState(const AnyHandle& lock_handle)
-        : SharedObject(ObjectKind::condition), lock(lock_handle.offset()) {
+        : SharedObject(object_kind), lock(lock_handle.offset()) {
         add_reference(*lock_handle.object());
     }
 
@@ -195,12 +197,6 @@ struct ConditionState : SharedObject {
     }
 };
 static_assert(sizeof(ConditionState) == 40);
-
-inline const bool conditions_are_destroyed = [] {
-    destroyers[static_cast<std::size_t>(ObjectKind::condition)] =
-        [](SharedObject& object) noexcept { static_cast<ConditionState&>(object).destroy(); };
-    return true;
-}();
 
 }  // namespace detail
 

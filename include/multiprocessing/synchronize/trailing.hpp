@@ -20,6 +20,7 @@ template <class T, class... Args>
 Handle<T> make_with_trailing(std::size_t bytes, Args&&... args) {
     static_assert(std::is_base_of_v<SharedObject, T> &&
                   std::is_nothrow_constructible_v<T, Args...>);
+    if constexpr (destroyed_object<T>) (void)is_destroyable<T>;
     if (bytes > SIZE_MAX - sizeof(T)) throw std::bad_alloc();
     T* const object = new (allocate_zeroed(sizeof(T) + bytes)) T(std::forward<Args>(args)...);
     object->birth = heap().family().birth();
