@@ -28,7 +28,7 @@ struct Blob : SharedObject {
     [[nodiscard]] const void* payload() const noexcept { return this + 1; }
 
     /// Makes one of what is in a builder with a prefix of sizeof(Blob).
-    template <class Builder>
+    template <class Builder>  // so that its destroyer is noted only where one is made
     static Blob& make(Builder& builder) {
         (void)is_destroyable<Blob>;
         return *new (builder.finish()) Blob;
