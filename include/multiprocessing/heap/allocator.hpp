@@ -1,97 +1,127 @@
 // multiprocessing/heap/allocator.hpp
 //
-// The allocator of the shared segment. A process may be killed between any two instructions of it,
-// so there is no lock: every change is one compare-and-swap, after which the next process finds all
-// in order. What the victim was about to hand out or take back is lost until the family ends, no
-// more. Floor 1. Start at Allocator::allocate. SPDX-License-Identifier: MIT
+// The allocator of the shared segment. A process may be killed between any two instructions of it:
+// every change is one compare-and-swap or one store, after which the next process finds all in
+// order. What the victim was about to hand out or take back is lost until the family ends, no
+// more. Floor 1. Start at Allocator::allocate.
+//
+// Small blocks lie in spans of 64 KiB, a span holding blocks of one size. A span has a list of its
+// free blocks, which is one word; nobody needs a lock to take a block from it or to give one back.
+// Which span is taken from, and which others have free blocks, is kept under a lock that is needed
+// once in many blocks. A span whose blocks are all free goes back to the pages it came from.
+// Larger blocks are runs of pages, see page_runs.hpp. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 
+#include "multiprocessing/heap/page_runs.hpp"
 #include "multiprocessing/heap/segment.hpp"
+#include "multiprocessing/heap/size_classes.hpp"
 
 namespace multiprocessing::detail {
 
-// Small blocks are carved out of spans of 64 KiB, a span holding blocks of one size; larger blocks
-// are runs of whole spans. Both come in classes of four sizes a power of two, so at most a fifth of
-// a block is unused, and of a large block that fifth is never touched.
-
-constexpr std::size_t block_alignment = 64;  // a cache line: no two blocks share one
-constexpr std::size_t span_size = std::size_t{1} << 16;
+constexpr std::size_t span_size = RunWord::span_pages * page_size;
 constexpr std::size_t largest_small_block = std::size_t{1} << 13;
-
-/// Returns the class of a size counted in units: 0 … 7 are the sizes 1 … 8, then four classes for
-/// each doubling (10, 12, 14, 16, 20, …). @pre units > 0
-constexpr unsigned class_of_units(std::uint64_t units) noexcept {
-    if (units <= 8) return static_cast<unsigned>(units - 1);
-    const unsigned log = static_cast<unsigned>(std::bit_width(units - 1)) - 1;
-    return 8 + (log - 3) * 4 + static_cast<unsigned>(((units - 1) >> (log - 2)) & 3);
-}
-
-/// Returns the size, in units, of the blocks of a class.
-constexpr std::uint64_t units_of_class(unsigned size_class) noexcept {
-    if (size_class < 8) return size_class + 1;
-    const unsigned step = size_class - 8;
-    return static_cast<std::uint64_t>(5 + step % 4) << (step / 4 + 1);
-}
-
 constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
-constexpr unsigned large_classes = class_of_units(std::uint64_t{1} << 25) + 1;  // 2 TiB of spans
-static_assert(units_of_class(class_of_units(9)) == 10 && units_of_class(class_of_units(16)) == 16);
 static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
 
-/// What is known of a span. It is kept apart from the span, so that a free one needs no memory.
-struct SpanRecord {
-    std::atomic<std::uint32_t> next_free;  //  0  large blocks: the next of the free list, 0 none
-    std::atomic<std::uint8_t> size_class;  //  4  small: its class; large: small_classes + its class
-    std::byte unused[3];                   //  5
-};
-static_assert(sizeof(SpanRecord) == 8);
+/// A span's list of free blocks, as one word that is compared and swapped:
+///      0 … 10   the first free block, in units of 64 bytes from the span's beginning, plus 1;
+///               0 none
+///     11 … 21   how many are free
+///     22 … 27   the class of the blocks, plus 1; 0: this is no span
+///     28        whether the span is where blocks are taken from, or in the list of those to be
+///     29 … 63   changes with every swap: a list that was popped and pushed meanwhile would
+///               otherwise look unchanged (ABA)
+/// To be taken for unchanged, a list would have to come back to this very value, after 2^35 changes
+/// or a multiple, in the instant that the one who has read it goes on.
+///
+/// A free block's first 8 bytes say which is next: 0 the block behind it, else the next one's place
+/// plus 2, or 1 at the end. So a span of zeros is a list of all its blocks.
+class BlockList {
+  public:
+    explicit BlockList(std::uint64_t word) noexcept : word_(word) {}
+    /// The list of a new span that takes the place of `before`.
+    static BlockList all(unsigned size_class, BlockList before) noexcept {
+        return BlockList(1 | std::uint64_t{capacity(size_class)} << 11 |
+                         std::uint64_t{size_class + 1} << 22 | attached_bit | before.next_tag());
+    }
+    /// The word of what is no span any more.
+    [[nodiscard]] BlockList retired() const noexcept { return BlockList(next_tag()); }
 
-/// The blocks of one size. A word that is compared and swapped carries a tag that changes with
-/// every swap: otherwise a list that was popped and pushed meanwhile would look unchanged (ABA).
-struct alignas(64) SmallClass {
-    std::atomic<std::uint64_t> free;   //  0  first free block: place (36 bits) | tag (28 bits)
-    std::atomic<std::uint64_t> carve;  //  8  fresh blocks: place (36 bits) | how many (28 bits)
-    std::byte unused[48];              // 16
+    [[nodiscard]] std::uint64_t word() const noexcept { return word_; }
+    [[nodiscard]] std::uint32_t first() const noexcept { return word_ & 0x7FF; }
+    [[nodiscard]] std::uint32_t count() const noexcept { return word_ >> 11 & 0x7FF; }
+    [[nodiscard]] bool is_of(unsigned size_class) const noexcept {
+        return (word_ >> 22 & 0x3F) == size_class + 1;
+    }
+    [[nodiscard]] bool is_attached() const noexcept { return (word_ & attached_bit) != 0; }
+
+    [[nodiscard]] BlockList popped(std::uint32_t next) const noexcept {
+        return BlockList((word_ & kept) | next_tag() | std::uint64_t{count() - 1} << 11 | next);
+    }
+    [[nodiscard]] BlockList pushed(std::uint32_t place) const noexcept {
+        return BlockList((word_ & kept) | next_tag() | std::uint64_t{count() + 1} << 11 |
+                         (place + 1));
+    }
+    [[nodiscard]] BlockList with_attached(bool attached) const noexcept {
+        return BlockList((word_ & (0xFFF'FFFF)) | (attached ? attached_bit : 0) | next_tag());
+    }
+
+    /// Returns how many blocks of a class a span has.
+    static constexpr std::uint32_t capacity(unsigned size_class) noexcept {
+        return static_cast<std::uint32_t>(span_size / block_alignment / units_of_class(size_class));
+    }
+
+  private:
+    static constexpr std::uint64_t attached_bit = std::uint64_t{1} << 28;
+    static constexpr std::uint64_t kept = std::uint64_t{0x3F} << 22 | attached_bit;
+    static constexpr std::uint64_t one_tag = std::uint64_t{1} << 29;
+    [[nodiscard]] std::uint64_t next_tag() const noexcept {
+        return (word_ & ~(one_tag - 1)) + one_tag;
+    }
+
+    std::uint64_t word_;
 };
-static_assert(sizeof(SmallClass) == 64);
+static_assert(span_size / block_alignment < 0x7FF && small_classes < 0x3F);
+
+/// The spans of one size.
+struct SmallClass {
+    std::atomic<std::uint32_t> current;  //  0  first page of the span to take blocks from, or 0
+    std::uint32_t waiting;               //  4  the first of a list of others that have free blocks
+};
 
 /// The allocator's part of the segment's first pages.
-struct AllocatorState {
-    std::atomic<std::uint64_t> frontier;  // the first span that was never used
-    std::atomic<std::int64_t> retained;   // bytes of free blocks with pages
-    std::byte unused[48];                 //
-    SmallClass small[small_classes];      //
-    // The first free one: span | tag << 32. Those that have kept their pages are apart, or the ones
-    // freed after them, which have not, would be handed out first and keep them there for ever.
-    std::atomic<std::uint64_t> warm[large_classes];
-    std::atomic<std::uint64_t> cold[large_classes];
+struct AllocatorState : PageRunsState {
+    RobustMutex spans_lock;  // guards `waiting` and changes of `current`; before the runs' locks
+    SmallClass small[small_classes];
 };
 
 /// Allocates in a segment that many processes use at once.
 class Allocator {
   public:
-    /// Uses the segment, whose beginning holds `state` and, from `records_at` on, a SpanRecord for
-    /// each span; `first_span` is the first to hand out. All of it is zero in a new segment.
-    Allocator(const Segment& segment, AllocatorState& state, Offset records_at)
+    /// Uses the segment, whose beginning holds `state` and, from `records_at` on, a PageRecord for
+    /// each page; `first_page` is the first to hand out. All of it is zero in a new segment.
+    Allocator(const Segment& segment, AllocatorState& state, Offset records_at,
+              std::uint64_t first_page)
         : segment_(segment),
           state_(state),
-          records_(reinterpret_cast<SpanRecord*>(segment.base() + records_at)),
-          spans_(segment.size() / span_size) {}
+          runs_(segment, state, reinterpret_cast<PageRecord*>(segment.base() + records_at),
+                first_page) {}
 
-    /// Returns the bytes that the records of a segment's spans take.
+    /// Returns the bytes that the records of a segment's pages take.
     static constexpr std::size_t records_size(std::size_t segment_size) {
-        return segment_size / span_size * sizeof(SpanRecord);
+        return segment_size / page_size * sizeof(PageRecord);
     }
 
-    /// Opens a new segment for allocation from `first_free` on. Once, by its maker.
-    void initialize(Offset first_free) {
-        state_.frontier.store((first_free + span_size - 1) / span_size);
+    /// Opens a new segment for allocation. Once, by its maker.
+    void initialize() {
+        runs_.initialize();
+        state_.spans_lock.initialize();
     }
 
     /// Returns a block of at least `size` bytes, aligned to 64, its content undefined.
@@ -111,54 +141,97 @@ class Allocator {
     }
 
     /// Takes back a block. @pre `block` came from allocate and is not free
-    void deallocate(Offset block) noexcept {
-        const unsigned size_class = record_of(block).size_class.load(std::memory_order_relaxed);
-        if (size_class < small_classes) {
-            push_small(state_.small[size_class], block);
-        } else {
-            free_large(static_cast<std::uint32_t>(block / span_size), size_class - small_classes);
-        }
+    [[gnu::hot]] void deallocate(Offset block) noexcept {
+        const auto page = static_cast<std::uint32_t>(block / page_size);
+        const RunWord run = runs_.run(page);
+        if (run.kind() != RunWord::span) return runs_.give_back(page);
+        push(page - run.distance(), run.size_class(), block);
     }
 
     /// Returns how many bytes the block has room for.
     [[nodiscard]] std::size_t usable_size(Offset block) const noexcept {
-        const unsigned size_class = record_of(block).size_class.load(std::memory_order_relaxed);
-        return size_class < small_classes ? units_of_class(size_class) * block_alignment
-                                          : units_of_class(size_class - small_classes) * span_size;
+        const RunWord run = runs_.run(block / page_size);
+        return run.kind() == RunWord::span
+                   ? static_cast<std::size_t>(units_of_class(run.size_class())) * block_alignment
+                   : std::size_t{run.pages()} * page_size;
+    }
+
+    /// Returns whether the block is one of the small ones, and its size.
+    [[nodiscard]] bool is_small(Offset block) const noexcept {
+        return runs_.run(block / page_size).kind() == RunWord::span;
+    }
+
+    /// Returns how many bytes lie before the part of the segment that is not in use: what has been
+    /// used of its address space.
+    [[nodiscard]] std::size_t used_space() const noexcept {
+        return static_cast<std::size_t>(state_.frontier.load(std::memory_order_relaxed)) *
+               page_size;
+    }
+
+    /// Puts in order what a killed process was in the middle of. Nothing waits for it: it is for
+    /// the one who notices that a process has died, so that nothing lies around until the next one
+    /// needs the same lock.
+    void repair() noexcept {
+        runs_.repair();
+        RobustLock::repair_if_abandoned(state_.spans_lock, [this] { rebuild_lists(); });
     }
 
   private:
-    static constexpr unsigned place_bits = 36;  // × 64 bytes: 4 TiB
-    static constexpr std::uint64_t place_mask = (std::uint64_t{1} << place_bits) - 1;
-    static constexpr std::uint64_t one_tag = std::uint64_t{1} << place_bits;
-    static constexpr std::int64_t retained_limit = 8 << 20;
     static constexpr std::size_t worth_asking = std::size_t{64} << 20;
+    static constexpr std::uint64_t end_of_list = 1;
 
     static unsigned small_class(std::size_t size) noexcept {
         return class_of_units(size == 0 ? 1 : (size + block_alignment - 1) / block_alignment);
     }
 
-    SpanRecord& record_of(Offset block) const noexcept { return records_[block / span_size]; }
+    // --- small blocks ---
 
-    std::atomic<std::uint64_t>& link_of(Offset block) const noexcept {
+    [[nodiscard]] std::atomic<std::uint64_t>& list_of(std::uint32_t span) const noexcept {
+        return runs_.record(span).blocks;
+    }
+    [[nodiscard]] std::atomic<std::uint64_t>& link_of(Offset block) const noexcept {
         return *reinterpret_cast<std::atomic<std::uint64_t>*>(segment_.base() + block);
     }
 
-    // --- small blocks ---
-
     [[gnu::hot]] Offset allocate_small(unsigned size_class) {
-        SmallClass& blocks = state_.small[size_class];
-        // acquire: pairs with the release in push_small, so that the link it wrote is seen.
-        std::uint64_t head = blocks.free.load(std::memory_order_acquire);
-        while ((head & place_mask) != 0) {
-            const Offset block = (head & place_mask) * block_alignment;
-            const std::uint64_t next = stale_read(link_of(block)) & place_mask;
-            const std::uint64_t tagged = next | ((head & ~place_mask) + one_tag);
-            if (blocks.free.compare_exchange_weak(head, tagged, std::memory_order_acquire)) {
+        for (;;) {
+            // acquire: pairs with the release in make_current, for the span's records.
+            const std::uint32_t span =
+                state_.small[size_class].current.load(std::memory_order_acquire);
+            if (span != 0) [[likely]] {
+                if (const Offset block = pop(span, size_class)) [[likely]]
+                    return block;
+            }
+            refill(size_class);
+        }
+    }
+
+    /// @returns 0 when the span has no free block, or is not one of this class any more
+    Offset pop(std::uint32_t span, unsigned size_class) noexcept {
+        std::atomic<std::uint64_t>& word = list_of(span);
+        // acquire: pairs with the release in push, so that the link it wrote is seen.
+        BlockList list(word.load(std::memory_order_acquire));
+        while (list.is_of(size_class) && list.first() != 0) {
+            const std::uint32_t place = list.first() - 1;
+            const Offset block = Offset{span} * page_size + place * block_alignment;
+            const std::uint32_t next = next_of(stale_read(link_of(block)), place, size_class);
+            std::uint64_t expected = list.word();
+            if (word.compare_exchange_weak(expected, list.popped(next).word(),
+                                           std::memory_order_acquire)) {
                 return block;
             }
+            list = BlockList(expected);
         }
-        return carve(blocks, size_class);
+        return 0;
+    }
+
+    /// Returns the next block's place plus 1, or 0. @param place the block's own
+    static std::uint32_t next_of(std::uint64_t link, std::uint32_t place,
+                                 unsigned size_class) noexcept {
+        if (link != 0) return static_cast<std::uint32_t>(link - 1) & 0x7FF;
+        const auto units = static_cast<std::uint32_t>(units_of_class(size_class));
+        const bool is_last = place + 2 * units > span_size / block_alignment;
+        return is_last ? 0 : place + units + 1;
     }
 
     /// Reads the link of a block that another process may have taken and be writing to: the value
@@ -168,41 +241,182 @@ class Allocator {
         return *reinterpret_cast<const volatile std::uint64_t*>(&link);
     }
 
-    void push_small(SmallClass& blocks, Offset block) noexcept {
-        std::uint64_t head = blocks.free.load(std::memory_order_relaxed);
-        std::uint64_t tagged = 0;
-        do {
-            link_of(block).store(head & place_mask, std::memory_order_relaxed);
-            tagged = block / block_alignment | ((head & ~place_mask) + one_tag);
-            // release: whoever pops the block sees its link, and all that was done with it before.
-        } while (!blocks.free.compare_exchange_weak(head, tagged, std::memory_order_release,
-                                                    std::memory_order_relaxed));
+    void push(std::uint32_t span, unsigned size_class, Offset block) noexcept {
+        std::atomic<std::uint64_t>& word = list_of(span);
+        BlockList list(word.load(std::memory_order_relaxed));
+        for (;;) {
+            if (!list.is_attached() ||
+                (list.count() + 1 == BlockList::capacity(size_class) &&
+                 state_.small[size_class].current.load(std::memory_order_relaxed) != span))
+                [[unlikely]] {
+                return push_slowly(span, size_class, block);
+            }
+            if (try_push(word, list, span, block)) return;
+        }
+    }
+    /// @param list what the word is taken to be; updated when that is wrong
+    bool try_push(std::atomic<std::uint64_t>& word, BlockList& list, std::uint32_t span,
+                  Offset block) noexcept {
+        link_of(block).store(list.first() + std::uint64_t{1}, std::memory_order_relaxed);
+        const auto place =
+            static_cast<std::uint32_t>((block - Offset{span} * page_size) / block_alignment);
+        std::uint64_t expected = list.word();
+        // release: whoever pops the block sees its link, and all that was done with it before.
+        const bool done = word.compare_exchange_weak(
+            expected, list.pushed(place).word(), std::memory_order_release, std::memory_order_relaxed);
+        if (!done) list = BlockList(expected);
+        return done;
     }
 
-    /// Takes a block that was never used. No ABA here: a place is carved once.
-    Offset carve(SmallClass& blocks, unsigned size_class) {
-        const std::uint64_t units = units_of_class(size_class);
-        std::uint64_t fresh = blocks.carve.load(std::memory_order_acquire);
-        for (;;) {
-            if (fresh >> place_bits == 0) {
-                const Offset span = allocate_large(span_size, nullptr);
-                const auto count = span_size / (units * block_alignment);
-                record_of(span).size_class.store(static_cast<std::uint8_t>(size_class),
-                                                 std::memory_order_relaxed);
-                const std::uint64_t rest =
-                    (span / block_alignment + units) | ((count - 1) << place_bits);
-                // release: whoever carves from the span sees its class.
-                if (blocks.carve.compare_exchange_strong(fresh, rest, std::memory_order_acq_rel)) {
-                    return span;
+    /// Gives a block back to a span that was full, or has no other block in use.
+    [[gnu::noinline, gnu::cold]] void push_slowly(std::uint32_t span, unsigned size_class,
+                                                  Offset block) noexcept {
+        std::atomic<std::uint64_t>& word = list_of(span);
+        bool is_empty = false;
+        {
+            const SpansGuard guard(*this);
+            SmallClass& spans = state_.small[size_class];
+            BlockList list(word.load(std::memory_order_relaxed));
+            for (;;) {
+                const bool is_current = spans.current.load(std::memory_order_relaxed) == span;
+                is_empty = list.count() + 1 == BlockList::capacity(size_class) && !is_current;
+                if (is_empty) {
+                    std::uint64_t expected = list.word();
+                    if (word.compare_exchange_weak(expected, list.retired().word())) {
+                        remove_waiting(spans, span);
+                        break;
+                    }
+                    list = BlockList(expected);
+                } else if (!list.is_attached()) {
+                    std::uint64_t expected = list.word();
+                    if (word.compare_exchange_weak(expected, list.with_attached(true).word())) {
+                        insert_waiting(spans, span);
+                        expected = list.with_attached(true).word();
+                    }
+                    list = BlockList(expected);
+                } else if (try_push(word, list, span, block)) {
+                    break;
                 }
-                // Another one was faster: its span has room for us both.
-                record_of(span).size_class.store(small_classes, std::memory_order_relaxed);
-                free_large(static_cast<std::uint32_t>(span / span_size), 0);
-            } else if (blocks.carve.compare_exchange_weak(fresh, fresh + units - one_tag,
-                                                          std::memory_order_acq_rel)) {
-                return (fresh & place_mask) * block_alignment;
             }
         }
+        if (is_empty) runs_.give_back(span);
+    }
+
+    /// Sees to it that there is a span to take blocks from.
+    [[gnu::noinline]] void refill(unsigned size_class) {
+        if (use_waiting(size_class)) return;
+        const std::uint32_t fresh = make_span(size_class);
+        const SpansGuard guard(*this);
+        SmallClass& spans = state_.small[size_class];
+        if (has_blocks(spans.current.load(std::memory_order_relaxed), size_class)) {
+            insert_waiting(spans, fresh);  // another one was faster
+        } else {
+            spans.current.store(fresh, std::memory_order_release);  // pairs with allocate_small
+        }
+    }
+
+    /// @returns whether there is a current span with free blocks now
+    bool use_waiting(unsigned size_class) noexcept {
+        const SpansGuard guard(*this);
+        SmallClass& spans = state_.small[size_class];
+        for (;;) {
+            const std::uint32_t current = spans.current.load(std::memory_order_relaxed);
+            if (current != 0 && !detach_if_full(spans, current, size_class)) return true;
+            const std::uint32_t next = spans.waiting;
+            if (next == 0) return false;
+            remove_waiting(spans, next);
+            spans.current.store(next, std::memory_order_release);
+        }
+    }
+
+    /// @returns false when it has free blocks
+    bool detach_if_full(SmallClass& spans, std::uint32_t span, unsigned size_class) noexcept {
+        std::atomic<std::uint64_t>& word = list_of(span);
+        std::uint64_t seen = word.load(std::memory_order_relaxed);
+        for (;;) {
+            const BlockList list(seen);
+            if (!list.is_of(size_class)) return true;
+            if (list.first() != 0) return false;
+            if (!list.is_attached() ||
+                word.compare_exchange_weak(seen, list.with_attached(false).word())) {
+                break;
+            }
+        }
+        remove_waiting(spans, span);
+        return true;
+    }
+
+    [[nodiscard]] bool has_blocks(std::uint32_t span, unsigned size_class) const noexcept {
+        if (span == 0) return false;
+        const BlockList list(list_of(span).load(std::memory_order_relaxed));
+        return list.is_of(size_class) && list.first() != 0;
+    }
+
+    /// Makes a span, all of whose blocks are free. Nobody else knows it yet.
+    std::uint32_t make_span(unsigned size_class) {
+        const PageRuns::Run run = runs_.take(RunWord::span_pages);
+        if (run.first == 0) throw std::bad_alloc();
+        const Offset begin = Offset{run.first} * page_size;
+        if (!run.has_pages) reserve_or_give_back(run, span_size);
+        if (!run.is_zero) {
+            const std::size_t step = units_of_class(size_class) * block_alignment;
+            for (std::size_t at = 0; at + step <= span_size; at += step) {
+                link_of(begin + at).store(0, std::memory_order_relaxed);
+            }
+        }
+        for (std::uint32_t page = RunWord::span_pages; page-- > 0;) {
+            runs_.set_run(run.first + page, RunWord::of_span(size_class, page));
+        }
+        runs_.record(run.first).older = 0;  // in no list yet
+        std::atomic<std::uint64_t>& word = list_of(run.first);
+        const BlockList before(word.load(std::memory_order_relaxed));
+        word.store(BlockList::all(size_class, before).word(), std::memory_order_release);
+        return run.first;
+    }
+
+    // --- the lists of spans; with the lock ---
+
+    class SpansGuard {
+      public:
+        explicit SpansGuard(Allocator& allocator) noexcept
+            : lock_(allocator.state_.spans_lock, [&allocator] { allocator.rebuild_lists(); }) {}
+
+      private:
+        RobustLock lock_;
+    };
+
+    void insert_waiting(SmallClass& spans, std::uint32_t span) noexcept {
+        PageRecord& record = runs_.record(span);
+        if (record.older != 0) return;
+        record.older = 1;
+        record.next = spans.waiting;
+        record.previous = 0;
+        if (spans.waiting != 0) runs_.record(spans.waiting).previous = span;
+        spans.waiting = span;
+    }
+    void remove_waiting(SmallClass& spans, std::uint32_t span) noexcept {
+        PageRecord& record = runs_.record(span);
+        if (record.older == 0) return;
+        record.older = 0;
+        (record.previous != 0 ? runs_.record(record.previous).next : spans.waiting) = record.next;
+        if (record.next != 0) runs_.record(record.next).previous = record.previous;
+    }
+
+    void rebuild_lists() noexcept {
+        for (SmallClass& spans : state_.small) spans.waiting = 0;
+        runs_.for_each([this](std::uint32_t first, RunWord run) {
+            if (run.kind() != RunWord::span) return;
+            SmallClass& spans = state_.small[run.size_class()];
+            runs_.record(first).older = 0;
+            std::atomic<std::uint64_t>& word = list_of(first);
+            std::uint64_t seen = word.load();
+            const auto is_waiting = [&] { return BlockList(seen).count() != 0; };
+            while (!word.compare_exchange_weak(
+                seen, BlockList(seen).with_attached(is_waiting()).word())) {
+            }
+            if (is_waiting()) insert_waiting(spans, first);
+        });
+        // A span that is not one any more is found out when it is used.
     }
 
     // --- large blocks ---
@@ -211,147 +425,23 @@ class Allocator {
     Offset allocate_large(std::size_t size, bool* zero) {
         if (size > segment_.size()) throw std::bad_alloc();
         if (size >= worth_asking && size > available_memory()) throw std::bad_alloc();
-        const unsigned size_class = class_of_units((size + span_size - 1) / span_size);
-        std::uint32_t span = pop_large(state_.warm[size_class]);
-        const bool has_pages = span != 0;
-        if (span == 0) span = pop_large(state_.cold[size_class]);
-        if (span == 0) span = take_from_frontier(units_of_class(size_class));
-        if (span == 0) span = take_from_larger(size_class);
-        if (span == 0) throw std::bad_alloc();
-        records_[span].size_class.store(static_cast<std::uint8_t>(small_classes + size_class),
-                                        std::memory_order_relaxed);
-        if (has_pages) {
-            state_.retained.fetch_sub(bytes_of(size_class), std::memory_order_relaxed);
-        } else if (size <= span_size || strict_overcommit()) {
-            reserve_or_give_back(span, size_class, size);
+        const PageRuns::Run run = runs_.take((size + page_size - 1) / page_size);
+        if (run.first == 0) throw std::bad_alloc();
+        if (!run.has_pages && (size <= span_size || strict_overcommit())) {
+            reserve_or_give_back(run, size);
         }
-        if (zero != nullptr) *zero = !has_pages;
-        return Offset{span} * span_size;
+        if (zero != nullptr) *zero = run.is_zero;
+        return Offset{run.first} * page_size;
     }
 
-    /// Makes sure that touching the block will not end in SIGBUS. Large ones are trusted to an
+    /// Makes sure that touching the run will not end in SIGBUS. Large blocks are trusted to an
     /// overcommitting kernel as malloc trusts it; spans of small blocks are used up anyway.
-    void reserve_or_give_back(std::uint32_t span, unsigned size_class, std::size_t size) {
+    void reserve_or_give_back(const PageRuns::Run& run, std::size_t size) {
         try {
-            segment_.reserve_pages(Offset{span} * span_size, size);
+            segment_.reserve_pages(Offset{run.first} * page_size, size);
         } catch (...) {
-            free_large(span, size_class);
+            runs_.give_back(run.first);  // it may have some pages by now
             throw;
-        }
-    }
-
-    /// A freed block keeps its pages for the next one of its size: taking them anew costs ten times
-    /// what filling them does (1 MiB through a queue: 850 µs instead of 40). A few blocks are
-    /// enough for those who come and go, so that what many blocks held goes back.
-    void free_large(std::uint32_t span, unsigned size_class) noexcept {
-        const std::int64_t size = bytes_of(size_class);
-        if (2 * size > retained_limit || has_enough_warm(size_class)) {
-            return free_cold(span, size_class);
-        }
-        std::int64_t retained = state_.retained.fetch_add(size, std::memory_order_relaxed) + size;
-        push_large(state_.warm[size_class], span);
-        while (retained > retained_limit && release_warm(size_class)) {
-            retained = state_.retained.load(std::memory_order_relaxed);
-        }
-    }
-
-    /// Returns whether as many free blocks of the size have kept their pages as ever may. Others
-    /// change the list meanwhile, and a wrong answer does no harm.
-    [[nodiscard]] bool has_enough_warm(unsigned size_class) const noexcept {
-        constexpr int enough = 8;
-        auto span =
-            static_cast<std::uint32_t>(state_.warm[size_class].load(std::memory_order_acquire));
-        int count = 0;
-        for (; span != 0 && count < enough; ++count) {
-            span = static_cast<std::uint32_t>(
-                records_[span].next_free.load(std::memory_order_relaxed));
-        }
-        return count == enough;
-    }
-
-    /// Takes the pages from one free block that has kept its own: of the largest size but this one,
-    /// which is the one that will be wanted next. @returns whether there was any
-    [[gnu::noinline]] bool release_warm(unsigned wanted) noexcept {
-        for (unsigned size_class = large_classes; size_class-- > 0;) {
-            if (size_class != wanted && release_warm_of(size_class)) return true;
-        }
-        return release_warm_of(wanted);
-    }
-    bool release_warm_of(unsigned size_class) noexcept {
-        const std::uint32_t span = pop_large(state_.warm[size_class]);
-        if (span == 0) return false;
-        state_.retained.fetch_sub(bytes_of(size_class), std::memory_order_relaxed);
-        free_cold(span, size_class);
-        return true;
-    }
-
-    void free_cold(std::uint32_t span, unsigned size_class) noexcept {
-        segment_.release_pages(Offset{span} * span_size, units_of_class(size_class) * span_size);
-        push_large(state_.cold[size_class], span);
-    }
-
-    static std::int64_t bytes_of(unsigned size_class) noexcept {
-        return static_cast<std::int64_t>(units_of_class(size_class) * span_size);
-    }
-
-    std::uint32_t pop_large(std::atomic<std::uint64_t>& list) noexcept {
-        // acquire: pairs with push_large, for the record's fields.
-        std::uint64_t head = list.load(std::memory_order_acquire);
-        while (static_cast<std::uint32_t>(head) != 0) {
-            const auto span = static_cast<std::uint32_t>(head);
-            const std::uint64_t next = records_[span].next_free.load(std::memory_order_relaxed);
-            const std::uint64_t tagged = next | (((head >> 32) + 1) << 32);
-            if (list.compare_exchange_weak(head, tagged, std::memory_order_acquire)) return span;
-        }
-        return 0;
-    }
-
-    void push_large(std::atomic<std::uint64_t>& list, std::uint32_t span) noexcept {
-        std::uint64_t head = list.load(std::memory_order_relaxed);
-        std::uint64_t tagged = 0;
-        do {
-            records_[span].next_free.store(static_cast<std::uint32_t>(head),
-                                           std::memory_order_relaxed);
-            tagged = span | (((head >> 32) + 1) << 32);
-        } while (!list.compare_exchange_weak(head, tagged, std::memory_order_release,
-                                             std::memory_order_relaxed));
-    }
-
-    std::uint32_t take_from_frontier(std::uint64_t spans) noexcept {
-        std::uint64_t first = state_.frontier.load(std::memory_order_relaxed);
-        do {
-            if (spans > spans_ - first) return 0;
-        } while (!state_.frontier.compare_exchange_weak(first, first + spans,
-                                                        std::memory_order_relaxed));
-        return static_cast<std::uint32_t>(first);
-    }
-
-    /// Once the segment is used up: splits a free block of a larger class, and frees what is over.
-    std::uint32_t take_from_larger(unsigned size_class) noexcept {
-        for (unsigned larger = size_class + 1; larger < large_classes; ++larger) {
-            std::uint32_t span = pop_large(state_.cold[larger]);
-            if (span == 0) {
-                span = pop_large(state_.warm[larger]);
-                if (span == 0) continue;
-                state_.retained.fetch_sub(bytes_of(larger), std::memory_order_relaxed);
-                segment_.release_pages(Offset{span} * span_size,
-                                       units_of_class(larger) * span_size);
-            }
-            free_run(span + static_cast<std::uint32_t>(units_of_class(size_class)),
-                     units_of_class(larger) - units_of_class(size_class));
-            return span;
-        }
-        return 0;
-    }
-
-    /// Frees a run of untouched spans as blocks of the largest classes that fit.
-    void free_run(std::uint32_t span, std::uint64_t spans) noexcept {
-        while (spans > 0) {
-            unsigned size_class = class_of_units(spans);
-            if (units_of_class(size_class) > spans) --size_class;
-            push_large(state_.cold[size_class], span);
-            span += static_cast<std::uint32_t>(units_of_class(size_class));
-            spans -= units_of_class(size_class);
         }
     }
 
@@ -364,8 +454,7 @@ class Allocator {
 
     const Segment& segment_;
     AllocatorState& state_;
-    SpanRecord* records_;
-    std::uint64_t spans_;
+    PageRuns runs_;
 };
 
 }  // namespace multiprocessing::detail

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -22,6 +24,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/mapped_region.hpp"
 #include "multiprocessing/detail/system.hpp"
 
 namespace multiprocessing::detail {
@@ -32,13 +35,21 @@ using Offset = std::uint64_t;
 /// A shared mapping of a memfd. It has no name, so the kernel frees it with its last process.
 class Segment {
   public:
+    static constexpr std::size_t smallest = std::size_t{1} << 24;
+
     Segment() = default;
 
     /// Makes a segment of `size` bytes, none of them touched.
-    /// @throws std::system_error EMFILE, ENFILE, ENOMEM, EFBIG (RLIMIT_FSIZE)
+    /// @throws std::system_error EMFILE, ENFILE, ENOMEM, EAGAIN, EINVAL (no room in the address
+    ///         space), EFBIG (RLIMIT_FSIZE)
     static Segment create(std::size_t size) {
+        rlimit limit{};
+        check(::getrlimit(RLIMIT_FSIZE, &limit), "getrlimit");
+        // Beyond it ftruncate would not only fail: it would raise SIGXFSZ.
+        if (size > limit.rlim_cur) throw_system_error("ftruncate", EFBIG);
         Descriptor file(check(::memfd_create("multiprocessing", MFD_CLOEXEC), "memfd_create"));
-        check(::ftruncate(file.get(), static_cast<off_t>(size)), "ftruncate");
+        check(retry_on_eintr([&] { return ::ftruncate(file.get(), static_cast<off_t>(size)); }),
+              "ftruncate");
         return map(std::move(file));
     }
 
@@ -47,68 +58,78 @@ class Segment {
         struct stat status {};
         check(::fstat(file.get(), &status), "fstat");
         Segment segment;
-        segment.size_ = static_cast<std::size_t>(status.st_size);
-        // MAP_NORESERVE: address space is not memory; without it a strict overcommit policy would
-        // charge the whole reservation.
-        void* base = ::mmap(nullptr, segment.size_, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_NORESERVE, file.get(), 0);
-        if (base == MAP_FAILED) throw_system_error("mmap");
+        segment.region_ = map_sparse_file(file.get(), static_cast<std::size_t>(status.st_size));
         // A core dump would otherwise walk the whole reservation. Advice: a failure costs nothing.
-        (void)::madvise(base, segment.size_, MADV_DONTDUMP);
-        segment.base_ = static_cast<std::byte*>(base);
+        (void)::madvise(segment.base(), segment.size(), MADV_DONTDUMP);
+        segment.device_ = status.st_dev;
+        segment.inode_ = status.st_ino;
         segment.file_ = std::move(file);
         return segment;
     }
 
-    Segment(Segment&& other) noexcept { swap(other); }
-    Segment& operator=(Segment&& other) noexcept {
-        Segment(std::move(other)).swap(*this);
-        return *this;
+    [[nodiscard]] std::byte* base() const noexcept {
+        return static_cast<std::byte*>(region_.get_address());
     }
-    ~Segment() {
-        if (base_ != nullptr) ::munmap(base_, size_);
-    }
-
-    [[nodiscard]] std::byte* base() const noexcept { return base_; }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
     [[nodiscard]] int fd() const noexcept { return file_.get(); }
+
+    // Pages are taken and given back through the mapping. The descriptor is only a number, which
+    // may be another file's by now: a daemon closes all descriptors and opens its own.
 
     /// Takes memory for the pages of a range now, so that touching them cannot fail later.
     /// @throws std::bad_alloc when the machine has none
     void reserve_pages(Offset offset, std::size_t length) const {
-        const int failed = retry_on_eintr([&] {
-            return ::fallocate(fd(), 0, static_cast<off_t>(offset), static_cast<off_t>(length));
-        });
-        if (failed) throw std::bad_alloc();
+        const std::size_t page = mapped_region::get_page_size();
+        const Offset first = offset / page * page;
+        const std::size_t whole = (offset + length + page - 1) / page * page - first;
+        const int result = retry_on_eintr(
+            [&] { return ::madvise(base() + first, whole, populate_write); });
+        if (result == 0) return;
+        if (errno != EINVAL) throw std::bad_alloc();
+        // Before Linux 5.14, and where memory is emulated: a store to each page, of what is there.
+        for (std::size_t at = 0; at < whole; at += page) {
+            std::atomic_ref(*reinterpret_cast<std::uint32_t*>(base() + first + at)).fetch_or(0);
+        }
     }
 
-    /// Gives the memory of the pages of a range back; they read as zero afterwards.
-    void release_pages(Offset offset, std::size_t length) const noexcept {
-        // A failure (ENOMEM while splitting a huge page) leaves the pages as they are: memory that
-        // stays with a free block until it is used again.
-        (void)retry_on_eintr([&] {
-            return ::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                               static_cast<off_t>(offset), static_cast<off_t>(length));
-        });
+    /// Gives the memory of the pages of a range back.
+    /// @returns whether all of the range reads as zero now. The kernel may refuse (ENOMEM while it
+    /// splits a huge page, EINVAL for locked memory): then the content stays
+    bool release_pages(Offset offset, std::size_t length) const noexcept {
+        const std::size_t page = mapped_region::get_page_size();
+        const Offset first = (offset + page - 1) / page * page;
+        const Offset last = (offset + length) / page * page;
+        const auto release = [&] {
+            return ::madvise(base() + first, static_cast<std::size_t>(last - first), MADV_REMOVE);
+        };
+        if (first < last && retry_on_eintr(release) != 0) return false;
+        // Where the system's pages are larger than the allocator's, parts of some stay.
+        const Offset end = offset + length;
+        std::memset(base() + offset, 0, static_cast<std::size_t>(std::min(first, end) - offset));
+        if (last >= first) std::memset(base() + last, 0, static_cast<std::size_t>(end - last));
+        return true;
     }
 
     /// Returns the memory that the segment's pages take, in bytes.
+    /// @throws std::system_error EBADF when the descriptor was closed, or is another file's now
     [[nodiscard]] std::size_t memory() const {
         struct stat status {};
         check(::fstat(fd(), &status), "fstat");
+        if (status.st_dev != device_ || status.st_ino != inode_) throw_system_error("fstat", EBADF);
         return static_cast<std::size_t>(status.st_blocks) * 512;
     }
 
   private:
-    void swap(Segment& other) noexcept {
-        std::swap(base_, other.base_);
-        std::swap(size_, other.size_);
-        std::swap(file_, other.file_);
-    }
+#ifdef MADV_POPULATE_WRITE
+    static constexpr int populate_write = MADV_POPULATE_WRITE;
+#else
+    static constexpr int populate_write = 23;  // of the kernel's interface, which glibc may lack
+#endif
 
-    std::byte* base_ = nullptr;
-    std::size_t size_ = 0;
+    mapped_region region_;
     Descriptor file_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
 };
 
 /// Returns the memory that an allocation could still get, in bytes: what the kernel would free up
@@ -134,13 +155,13 @@ inline std::uint64_t available_memory() {
 }
 
 /// Returns how large a family's segment is, in bytes: MULTIPROCESSING_HEAP_SIZE where the
-/// environment has it, else four times the machine's memory, at least 64 GiB. It is address space:
-/// freed blocks are reused by size and never joined, so there is to be plenty.
+/// environment has it, else four times the machine's memory, at least 64 GiB. It is address space,
+/// of which only the touched pages cost memory.
 inline std::size_t default_segment_size() {
-    constexpr std::size_t smallest = std::size_t{1} << 24;
     constexpr std::size_t largest = std::size_t{1} << 41;
     if (const char* text = std::getenv("MULTIPROCESSING_HEAP_SIZE")) {
-        return std::clamp<std::size_t>(std::strtoull(text, nullptr, 10), smallest, largest);
+        return std::clamp<std::size_t>(std::strtoull(text, nullptr, 10), Segment::smallest,
+                                       largest);
     }
     struct sysinfo info {};
     check(::sysinfo(&info), "sysinfo");
@@ -148,20 +169,40 @@ inline std::size_t default_segment_size() {
     return std::clamp(std::bit_ceil(4 * memory), std::size_t{1} << 36, largest);
 }
 
-/// Makes the segment of a new family. Where address space is limited (RLIMIT_AS, RLIMIT_FSIZE), the
-/// largest that fits.
+/// Returns how much of a limited address space (RLIMIT_AS) the segment may take: a quarter of what
+/// this process has left, so that at least three quarters remain for the program.
+inline std::size_t address_space_share() {
+    rlimit limit{};
+    check(::getrlimit(RLIMIT_AS, &limit), "getrlimit");
+    if (limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    char text[64] = {};
+    (void)read_small_file("/proc/self/statm", text, sizeof text - 1);
+    const std::size_t used = std::strtoull(text, nullptr, 10) * mapped_region::get_page_size();
+    const auto whole = static_cast<std::size_t>(limit.rlim_cur);
+    // What comes with it (records in the C library, a page or two) is a thousandth at the most.
+    return (whole - std::min(used, whole)) / 4 / 1000 * 999;
+}
+
+/// Makes the segment of a new family: where address space or files are limited, the largest that
+/// is fair.
+/// @throws std::system_error EFBIG, ENOMEM when even the smallest does not fit
 inline Segment create_family_segment() {
-    std::size_t size = default_segment_size();
+    constexpr std::size_t granule = std::size_t{1} << 20;
     rlimit limit{};
     check(::getrlimit(RLIMIT_FSIZE, &limit), "getrlimit");
-    // Not only would ftruncate fail beyond this: it would raise SIGXFSZ.
-    if (limit.rlim_cur < size) size = std::bit_floor(static_cast<std::size_t>(limit.rlim_cur));
+    std::size_t size = std::min(default_segment_size(), address_space_share());
+    size = std::min(size, static_cast<std::size_t>(limit.rlim_cur));
     for (;; size /= 2) {
+        size = std::max(size / granule * granule, Segment::smallest);
         try {
             return Segment::create(size);
         } catch (const std::system_error& error) {
-            constexpr std::size_t smallest = std::size_t{1} << 24;
-            if (error.code() != std::errc::not_enough_memory || size <= smallest) throw;
+            // Besides ENOMEM: EAGAIN where the memory would have to be locked, EINVAL from valgrind
+            // for what is more than it can place.
+            const bool may_fit = error.code() == std::errc::not_enough_memory ||
+                                 error.code() == std::errc::resource_unavailable_try_again ||
+                                 error.code() == std::errc::invalid_argument;
+            if (!may_fit || size == Segment::smallest) throw;
         }
     }
 }

@@ -24,7 +24,7 @@ namespace multiprocessing::detail {
 
 /// What lies at the beginning of the segment.
 struct HeapHeader {
-    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0003;  // "mpheap", layout 3
+    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0004;  // "mpheap", layout 4
 
     std::uint64_t magic;
     std::uint64_t size;
@@ -43,7 +43,7 @@ class Heap {
                                                    make_socket_pair(SOCK_SEQPACKET)));
         HeapHeader& header = heap->header();
         header.size = heap->segment_.size();
-        heap->allocator_.initialize(heap->family_at() + Family::table_size);
+        heap->allocator_.initialize();
         heap->family_.initialize();
         header.magic = HeapHeader::expected_magic;
         return heap;
@@ -98,15 +98,19 @@ class Heap {
         : segment_(std::move(segment)),
           mailbox_(std::move(mailbox)),
           requests_(std::move(requests)),
-          allocator_(segment_, header().allocator, records_at()),
+          allocator_(segment_, header().allocator, records_at(), first_page()),
           family_(header().family, at<ProcessRecord>(family_at())) {}
 
     [[nodiscard]] HeapHeader& header() const noexcept { return *at<HeapHeader>(0); }
     static constexpr Offset records_at() noexcept { return 1 << 14; }
     [[nodiscard]] Offset family_at() const noexcept {
-        return (records_at() + Allocator::records_size(segment_.size()) + 4095) / 4096 * 4096;
+        return (records_at() + Allocator::records_size(segment_.size()) + page_size - 1) / page_size *
+               page_size;
     }
 
+    [[nodiscard]] std::uint64_t first_page() const noexcept {
+        return (family_at() + Family::table_size + page_size - 1) / page_size;
+    }
     static_assert(sizeof(HeapHeader) <= 1 << 14);
 
     Segment segment_;
