@@ -89,8 +89,8 @@ TEST_CASE_METHOD(CountedFixture, "An object outlives its handles while a forked 
     Family& family = heap().family();
     const ProcessId me = self();
     Handle<Counted> before = make();
-    const std::uint32_t epoch = family.begin_fork();
-    const ProcessId child = family.reserve(me, "child", epoch);
+    const std::uint64_t epoch = family.begin_fork();
+    const ProcessId child = family.reserve(me, "child", {epoch, me});
     family.end_fork();
     Handle<Counted> after = make();
 
@@ -117,7 +117,7 @@ TEST_CASE("A process is alive until it ends, and its successor in the table is a
           "[heap][family]") {
     Family& family = heap().family();
     const pid_t pid = run_in_child([] { ::pause(); });
-    const ProcessId id = family.reserve(self(), "child", 0);
+    const ProcessId id = family.reserve(self(), "child");
     REQUIRE(family.is_alive(id));  // it is starting, and its parent lives
     REQUIRE(family.activate(id, pid));
     REQUIRE(family.is_alive(id));
@@ -126,7 +126,7 @@ TEST_CASE("A process is alive until it ends, and its successor in the table is a
     REQUIRE(wait_for(pid) == -SIGKILL);
     family.release(id);
     family.release(id);
-    const ProcessId next = family.reserve(self(), "next", 0);
+    const ProcessId next = family.reserve(self(), "next");
     REQUIRE(next.index == id.index);
     REQUIRE(next.generation != id.generation);
     REQUIRE_FALSE(family.is_alive(id));
@@ -135,7 +135,7 @@ TEST_CASE("A process is alive until it ends, and its successor in the table is a
 
 TEST_CASE("A recycled pid is not taken for the process that had it", "[heap][family]") {
     Family& family = heap().family();
-    const ProcessId id = family.reserve(self(), "old", 0);
+    const ProcessId id = family.reserve(self(), "old");
     const pid_t pid = run_in_child([] { ::pause(); });
     REQUIRE(family.activate(id, pid));
     // As if the process in the table had had this pid long before the one that has it now.
@@ -149,20 +149,20 @@ TEST_CASE("A recycled pid is not taken for the process that had it", "[heap][fam
 TEST_CASE("The records of orphans are given back when their parent is gone", "[heap][family]") {
     Family& family = heap().family();
     const pid_t pid = run_in_child([&] {
-        const ProcessId orphan = family.reserve(self(), "orphan", 0);
+        const ProcessId orphan = family.reserve(self(), "orphan");
         family.activate(orphan, ::getpid());
     });
     REQUIRE(wait_for(pid) == 0);
-    REQUIRE(family.release_dead_orphans() >= 1);
-    REQUIRE(family.release_dead_orphans() == 0);
+    REQUIRE(bury_orphans() >= 1);
+    REQUIRE(bury_orphans() == 0);
 }
 
 TEST_CASE("A table of 65,535 living processes is full: bad_alloc", "[heap][family]") {
     const auto heap = heap_of(64 << 20);
     Family& family = heap->family();
     std::vector<ProcessId> ids;
-    for (std::uint32_t i = 1; i < Family::capacity; ++i) ids.push_back(family.reserve({}, "", 0));
-    REQUIRE_THROWS_AS(family.reserve({}, "", 0), std::bad_alloc);
+    for (std::uint32_t i = 1; i < Family::capacity; ++i) ids.push_back(family.reserve({}, ""));
+    REQUIRE_THROWS_AS(family.reserve({}, ""), std::bad_alloc);
     family.release(ids[100]);
-    REQUIRE(family.reserve({}, "", 0).index == ids[100].index);
+    REQUIRE(family.reserve({}, "").index == ids[100].index);
 }

@@ -148,7 +148,7 @@ TEST_CASE("A recycled pid, or place in the table, is not taken for the holder",
     }
     SECTION("the place in the table is another process's") {
         child.kill();
-        const auto next = family.reserve(mp::detail::self(), "next", 0);
+        const auto next = family.reserve(mp::detail::self(), "next");
         family.activate(next, ::getpid());
         REQUIRE(next.index == holder.index);
         REQUIRE_THROWS_AS(lock.acquire(), mp::AbandonedError);

@@ -37,9 +37,9 @@ namespace multiprocessing::detail {
 
 /// The ticket for a parked descriptor, as messages carry it.
 struct ParkedDescriptor : SharedObject {
-    std::uint64_t number = 0;              // 16
-    std::atomic<std::uint32_t> parked{0};  // 24  0: not yet, or taken out; a kill may leave it 1
-    std::uint32_t unused = 0;              // 28
+    std::uint64_t number = 0;              // 24
+    std::atomic<std::uint32_t> parked{0};  // 32  0: not yet, or taken out; a kill may leave it 1
+    std::uint32_t unused = 0;              // 36
 
     static constexpr ObjectKind object_kind = ObjectKind::descriptor;
 
@@ -48,7 +48,7 @@ struct ParkedDescriptor : SharedObject {
     /// What happens to the ticket of a message that nobody has read.
     void destroy() noexcept;
 };
-static_assert(sizeof(ParkedDescriptor) == 32);
+static_assert(sizeof(ParkedDescriptor) == 40);
 
 /// What the processes know of the lot. In the heap, for as long as the family lives.
 struct LotState {
@@ -252,7 +252,7 @@ template <class Ticket = ParkedDescriptor>  // so that who sends no connection c
 Handle<Ticket> park_descriptor(int fd) {
     auto ticket = make_shared_object<Ticket>();
     // Only messages hold it. No forked process has inherited a right to it, however old it is.
-    ticket->birth = SharedObject::never_inherited;
+    ticket->set_birth(SharedObject::never_inherited);
     DescriptorLot().park(*ticket, fd);
     return ticket;
 }

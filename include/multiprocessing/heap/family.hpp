@@ -43,17 +43,22 @@ struct Ending {
 /// A process of the family. `state` says whether the other fields mean anything; it changes last
 /// when the record is filled and first when it is given back.
 struct ProcessRecord {
-    enum Phase : std::uint32_t { free = 0, starting = 1, running = 2 };
+    /// A shadow is a process that has ended, and has forked others that live: what it had inherited
+    /// they still have.
+    enum Phase : std::uint32_t { free = 0, starting = 1, running = 2, shadow = 3 };
 
     std::atomic<std::uint64_t> state;     //  0  Phase | generation << 2 | pid << 32
     std::atomic<std::uint64_t> alive_at;  //  8  a moment at which the pid was its, boot time in ns
     std::atomic<std::uint64_t> parent;    // 16  the ProcessId of who started it
-    std::atomic<std::uint32_t> fork_epoch;  // 24  when it was forked, see Family; 0: it was not
-    std::atomic<std::uint32_t> next_free;   // 28
-    std::atomic<std::int32_t> exit_status;  // 32  what it said when it left; -1: nothing yet
-    std::uint32_t unused;                   // 36
+    std::atomic<std::uint64_t> fork_epoch;  // 24  when it was forked, see Family; 0: it was not
+    std::atomic<std::uint32_t> next_free;   // 32
+    std::atomic<std::int32_t> exit_status;  // 36  what it said when it left; -1: nothing yet
     std::atomic<std::uint64_t> ending;      // 40  Ending::Kind | value << 16 | generation << 32
-    char name[80];                          // 48  cut to 79 bytes
+    std::atomic<Offset> ledger;             // 48  what it holds, see ledger.hpp; 0 nothing
+    std::atomic<std::uint64_t> forker;      // 56  the ProcessId of whose memory it is a copy
+    std::atomic<std::uint32_t> has_forked;  // 64  whether others are copies of its memory
+    std::uint32_t unused;                   // 68
+    char name[56];                          // 72  cut to 55 bytes
 
     [[nodiscard]] Phase phase() const noexcept {
         return phase_of(state.load(std::memory_order_acquire));
@@ -74,19 +79,28 @@ struct ProcessRecord {
     }
     /// Returns whether a process with this id has the record in `state`.
     static constexpr bool is_of(std::uint64_t state, ProcessId id) noexcept {
-        return generation_of(state) == id.generation && phase_of(state) != free;
+        return generation_of(state) == id.generation && is_process(state);
+    }
+    static constexpr bool is_process(std::uint64_t state) noexcept {
+        return phase_of(state) == starting || phase_of(state) == running;
     }
 };
 static_assert(sizeof(ProcessRecord) == 128);
+
+/// Where a process has its memory from: at the moment `epoch` of the fork clock it was a copy of
+/// `forker`'s. One that was started anew has none.
+struct ForkOrigin {
+    std::uint64_t epoch = 0;
+    ProcessId forker{};
+};
 
 /// The family's part of the segment's first pages.
 struct FamilyState {
     std::atomic<std::uint64_t> free_records;  //  first free record: index | tag << 32
     std::atomic<std::uint32_t> used_records;  //  records from here on were never used
-    std::atomic<std::uint32_t> fork_clock;    //  counts the beginnings and ends of forks
-    std::atomic<std::uint32_t> last_fork;     //  the epoch of the latest fork
     std::uint32_t unused;                     //
-    std::atomic<std::uint64_t> limbo;  //  objects that wait for a forked child, see handle.hpp
+    std::atomic<std::uint64_t> fork_clock;    //  counts the beginnings and ends of forks
+    std::atomic<std::uint64_t> last_fork;     //  the epoch of the latest fork
 };
 
 /// The table, as one process uses it.
@@ -107,16 +121,17 @@ class Family {
 
     /// Takes a record for a process that is about to start.
     /// @throws std::bad_alloc when 65,535 processes live at once
-    ProcessId reserve(ProcessId parent, std::string_view name, std::uint32_t fork_epoch) {
+    ProcessId reserve(ProcessId parent, std::string_view name, ForkOrigin origin = {}) {
         std::uint32_t index = pop_free();
         if (index == 0) index = take_unused();
-        if (index == 0 && release_dead_orphans() > 0) index = pop_free();
         if (index == 0) throw std::bad_alloc();
         ProcessRecord& record = records_[index];
         const std::uint32_t generation = ProcessRecord::generation_of(record.state.load()) + 1;
         record.alive_at.store(0, std::memory_order_relaxed);
         record.parent.store(pack(parent), std::memory_order_relaxed);
-        record.fork_epoch.store(fork_epoch, std::memory_order_relaxed);
+        record.ledger.store(0, std::memory_order_relaxed);
+        record.has_forked.store(0, std::memory_order_relaxed);
+        note_origin({index, generation}, origin);
         record.exit_status.store(-1, std::memory_order_relaxed);
         record.ending.store(pack_ending(generation, {}), std::memory_order_relaxed);
         const std::size_t length = std::min(name.size(), sizeof record.name - 1);
@@ -155,16 +170,40 @@ class Family {
         return true;
     }
 
-    /// Gives a record back once its process has ended; a second time does nothing.
+    /// Gives a record back once its process has ended; a second time does nothing. What the process
+    /// held must be swept before, see bury().
     void release(ProcessId id) noexcept {
         if (!id) return;
         ProcessRecord& record = records_[id.index];
+        const bool leaves_shadow = record.fork_epoch.load() != 0 &&
+                                   record.has_forked.load() != 0 && has_living_copies(id);
         std::uint64_t state = record.state.load();
         do {
             if (!ProcessRecord::is_of(state, id)) return;
         } while (!record.state.compare_exchange_weak(
-            state, ProcessRecord::pack(id.generation, ProcessRecord::free)));
-        push_free(id.index);
+            state, ProcessRecord::pack(id.generation, leaves_shadow ? ProcessRecord::shadow
+                                                                    : ProcessRecord::free)));
+        if (!leaves_shadow) push_free(id.index);
+    }
+
+    /// Gives back the records of shadows that nobody is a copy of any more.
+    void release_shadows() noexcept {
+        const std::uint32_t used = state_.used_records.load();
+        for (bool any = true; any;) {
+            any = false;
+            for (std::uint32_t index = 1; index < used; ++index) {
+                std::uint64_t state = records_[index].state.load();
+                const ProcessId id{index, ProcessRecord::generation_of(state)};
+                if (ProcessRecord::phase_of(state) != ProcessRecord::shadow ||
+                    has_living_copies(id)) {
+                    continue;
+                }
+                const std::uint64_t free = ProcessRecord::pack(id.generation, ProcessRecord::free);
+                if (!records_[index].state.compare_exchange_strong(state, free)) continue;
+                push_free(index);
+                any = true;  // the one it was a copy of may be next
+            }
+        }
     }
 
     /// Returns whether the process still runs; a zombie does not. Costs two system calls or more.
@@ -208,13 +247,14 @@ class Family {
     // --- forks ---
     //
     // A forked child has, without asking, a copy of every handle its parent had. So an object that
-    // was made before a fork must outlive the last handle on it for as long as the child lives. The
-    // fork clock orders the two: it steps when a fork begins (the child's epoch) and when it ends.
+    // was made before a fork must outlive the last handle on it for as long as the child lives, or
+    // a copy of the child. The fork clock orders the two: it steps when a fork begins (the child's
+    // epoch) and when it ends. It would take centuries to use up 48 bits of it.
 
     /// Begins a fork and returns its epoch.
-    std::uint32_t begin_fork() noexcept {
-        const std::uint32_t epoch = state_.fork_clock.fetch_add(1) + 1;
-        std::uint32_t last = state_.last_fork.load();
+    std::uint64_t begin_fork() noexcept {
+        const std::uint64_t epoch = state_.fork_clock.fetch_add(1) + 1;
+        std::uint64_t last = state_.last_fork.load();
         while (last < epoch && !state_.last_fork.compare_exchange_weak(last, epoch)) {
         }
         return epoch;
@@ -222,43 +262,61 @@ class Family {
 
     void end_fork() noexcept { state_.fork_clock.fetch_add(1); }
 
-    /// Returns the time of birth to note in an object that is made now.
-    [[nodiscard]] std::uint32_t birth() const noexcept {
+    /// Notes where a process that was just forked has its memory from.
+    void note_origin(ProcessId id, ForkOrigin origin) noexcept {
+        if (origin.forker) records_[origin.forker.index].has_forked.store(1);
+        records_[id.index].forker.store(pack(origin.forker));
+        records_[id.index].fork_epoch.store(origin.epoch);
+    }
+
+    /// Returns the moment to note in an object that is made, or let go of, now.
+    [[nodiscard]] std::uint64_t fork_clock() const noexcept {
         return state_.fork_clock.load(std::memory_order_relaxed);
     }
 
-    /// Returns whether a forked process lives that may have inherited an object born at `birth`.
-    [[nodiscard]] bool may_be_inherited(std::uint32_t birth) const noexcept {
+    /// Returns whether a forked process lives that may have inherited an object that was born and
+    /// let go of at these moments: it, or one that it is a copy of, was forked between the two.
+    [[nodiscard]] bool may_be_inherited(std::uint64_t birth, std::uint64_t death) const noexcept {
         if (birth > state_.last_fork.load()) return false;
+        bool found = false;
+        for_each_epoch([&](std::uint64_t epoch) {
+            found = found || (epoch >= birth && epoch <= death);
+        });
+        return found;
+    }
+
+    /// Calls `visit` with the epoch of each process that lives and was forked, and of each of which
+    /// a living one is a copy.
+    template <class Visit>
+    void for_each_epoch(Visit visit) const noexcept {
         const std::uint32_t used = state_.used_records.load();
         for (std::uint32_t index = 1; index < used; ++index) {
             const ProcessRecord& record = records_[index];
-            if (record.phase() != ProcessRecord::free && record.fork_epoch.load() >= birth) {
-                return true;
-            }
+            if (record.phase() == ProcessRecord::free) continue;
+            const std::uint64_t epoch = record.fork_epoch.load();
+            if (epoch != 0) visit(epoch);
         }
-        return false;
     }
 
-    std::atomic<std::uint64_t>& limbo() const noexcept { return state_.limbo; }
-
-    /// Gives back the records of processes that ended after the one that would have done it.
-    /// @returns how many there were
-    int release_dead_orphans() {
-        int released = 0;
+    /// Calls `found` with each process that has ended, and will be missed by nobody: the one that
+    /// started it has ended too, or it came to the family by itself.
+    template <class Found>
+    void find_dead_orphans(Found found) {
         const std::uint32_t used = state_.used_records.load();
+        ProcessId last_parent;  // most have the same one
+        bool has_parent = false;
         for (std::uint32_t index = 1; index < used; ++index) {
             const ProcessRecord& record = records_[index];
             const std::uint64_t state = record.state.load();
+            if (!ProcessRecord::is_process(state)) continue;
             const ProcessId id{index, ProcessRecord::generation_of(state)};
             const ProcessId parent = unpack(record.parent.load());
-            const bool taken = ProcessRecord::phase_of(state) != ProcessRecord::free;
-            if (taken && parent && !is_alive(parent) && !is_alive(id)) {
-                release(id);
-                ++released;
+            if (parent != last_parent) {
+                last_parent = parent;
+                has_parent = parent && is_alive(parent);
             }
+            if (!has_parent && !is_alive(id)) found(id);
         }
-        return released;
     }
 
     static std::uint64_t pack(ProcessId id) noexcept {
@@ -269,6 +327,17 @@ class Family {
     }
 
   private:
+    [[nodiscard]] bool has_living_copies(ProcessId id) const noexcept {
+        const std::uint32_t used = state_.used_records.load();
+        for (std::uint32_t index = 1; index < used; ++index) {
+            const ProcessRecord& record = records_[index];
+            if (record.phase() != ProcessRecord::free && record.forker.load() == pack(id)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     static constexpr std::uint64_t pack_ending(std::uint32_t generation, Ending ending) noexcept {
         return ending.kind | std::uint64_t{static_cast<std::uint16_t>(ending.value)} << 16 |
                std::uint64_t{generation} << 32;

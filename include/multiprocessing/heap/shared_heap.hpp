@@ -22,6 +22,14 @@
 
 namespace multiprocessing::detail {
 
+/// Objects that nobody has a counted handle on, see object.hpp, and who looks after them.
+struct RemainsState {
+    std::atomic<Offset> limbo;      // objects that a forked child may still use
+    std::atomic<Offset> graveyard;  // objects that are to be destroyed
+    RobustMutex lock;               // for taking objects out of either
+    RobustMutex sweeping;           // for giving back what a dead process held; before `lock`
+};
+
 /// What lies at the beginning of the segment.
 struct HeapHeader {
     static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0004;  // "mpheap", layout 4
@@ -30,6 +38,7 @@ struct HeapHeader {
     std::uint64_t size;
     FamilyState family;
     AllocatorState allocator;
+    RemainsState remains;
     std::atomic<Offset> descriptor_lot;  // see connection/descriptor_lot.hpp; 0 until it is used
     std::atomic<Offset> fork_server;     // see start_method/fork_server/state.hpp; the same
 };
@@ -45,6 +54,8 @@ class Heap {
         header.size = heap->segment_.size();
         heap->allocator_.initialize();
         heap->family_.initialize();
+        header.remains.lock.initialize();
+        header.remains.sweeping.initialize();
         header.magic = HeapHeader::expected_magic;
         return heap;
     }
@@ -79,6 +90,7 @@ class Heap {
     /// only `second`, so that it reads the end of the family as the end of the stream.
     [[nodiscard]] SocketPair& requests() noexcept { return requests_; }
 
+    [[nodiscard]] RemainsState& remains() noexcept { return header().remains; }
     [[nodiscard]] std::atomic<Offset>& descriptor_lot() noexcept { return header().descriptor_lot; }
     [[nodiscard]] std::atomic<Offset>& fork_server() noexcept { return header().fork_server; }
 
@@ -123,6 +135,7 @@ class Heap {
 /// What this process is in its family.
 struct LocalProcess {
     std::atomic<std::uint64_t> id{0};          // its ProcessId, packed; 0: not in the table yet
+    std::atomic<std::uint64_t> forker{0};      // that of the process it is a copy of, where known
     std::atomic<std::uint32_t> fork_depth{0};  // how many forks lie between it and the first exec
 };
 
@@ -139,7 +152,11 @@ inline std::uint32_t fork_depth() noexcept {
 
 /// In a child, right after any fork: it is another process than the one it is a copy of.
 inline void note_fork_in_child() noexcept {
-    local_process.id.store(0, std::memory_order_relaxed);
+    const std::uint64_t forker = local_process.id.exchange(0, std::memory_order_relaxed);
+    if (forker != 0) {
+        local_process.forker.store(forker, std::memory_order_relaxed);
+        process_heap.load()->family()[Family::unpack(forker)].has_forked.store(1);
+    }
     local_process.fork_depth.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -188,29 +205,6 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
     if (installed != nullptr) [[likely]]
         return *installed;
     return make_or_open_heap();
-}
-
-/// Returns this process's place in the family's table. A process that did not come from this
-/// library (the first one, or the child of the program's own fork) is entered on its first call.
-inline ProcessId self() {
-    const ProcessId known = Family::unpack(local_process.id.load(std::memory_order_relaxed));
-    if (known) [[likely]]
-        return known;
-    Family& family = heap().family();
-    std::uint32_t epoch = 0;
-    if (fork_depth() != 0) {
-        // Nobody noted when it was forked: it may have inherited everything there is by now.
-        epoch = family.begin_fork();
-        family.end_fork();
-    }
-    const ProcessId id = family.reserve({}, "", epoch);
-    family.activate(id, ::getpid());
-    std::uint64_t none = 0;
-    if (!local_process.id.compare_exchange_strong(none, Family::pack(id))) {
-        family.release(id);  // another thread of this process was faster
-        return Family::unpack(none);
-    }
-    return id;
 }
 
 // --- the everyday calls ---

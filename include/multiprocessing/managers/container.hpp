@@ -17,7 +17,7 @@ namespace multiprocessing::detail {
 
 /// A manager in the heap: whether it was shut down.
 struct ManagerState : SharedObject {
-    std::atomic<std::uint32_t> is_down{0};  // 16
+    std::atomic<std::uint32_t> is_down{0};  // 24
 
     ManagerState() noexcept : SharedObject(ObjectKind::plain) {}
 
@@ -30,11 +30,11 @@ struct ManagerState : SharedObject {
 
 /// The head of a container.
 struct ContainerState : SharedObject {
-    LockWord lock;                 // 16
-    Offset manager;                // 24  ManagerState, of which the container has a count
-    std::atomic<Offset> table{0};  // 32  what it holds now
-    std::atomic<std::uint64_t> user{
-        0};  // 40  this_thread() of who runs a function of the program's
+    LockWord lock;                        // 24
+    Offset manager;                       // 32  ManagerState, of which the container has a count
+    std::atomic<Offset> table{0};         // 40  what it holds now
+    std::atomic<std::uint64_t> user{0};   // 48  this_thread() of who runs a function of the
+                                          //     program's
 
     ContainerState(ObjectKind kind, const AnyHandle& manager_handle) noexcept
         : SharedObject(kind), manager(manager_handle.offset()) {
@@ -45,7 +45,7 @@ struct ContainerState : SharedObject {
         return *heap().at<ManagerState>(manager);
     }
     /// Drops the count of the manager, at the container's end.
-    void leave_manager() noexcept { AnyHandle::adopt(manager_state()); }
+    void leave_manager() noexcept { drop_reference(manager_state()); }
 
     /// Takes the lock. @returns whether its holder was killed, so that counts may be wrong
     bool acquire() {
@@ -60,7 +60,7 @@ struct ContainerState : SharedObject {
         return true;
     }
 };
-static_assert(sizeof(ContainerState) == 48);
+static_assert(sizeof(ContainerState) == 56);
 
 /// Holds a container's lock. @tparam State has `recount()`
 template <class State>

@@ -110,9 +110,8 @@ static_assert(sizeof(DictTable) == 16);
 /// A dict. All but the constructor and destroy() need the lock, see ContainerLock.
 struct DictState : ContainerState {
     static constexpr ObjectKind object_kind = ObjectKind::dict;
-    std::uint32_t keys_are_blobs;        // 48
-    std::uint32_t values_are_blobs;      // 52
-    std::atomic<std::uint32_t> live{0};  // 56  how many entries there are
+    std::uint32_t keys_are_blobs;    // 56
+    std::uint32_t values_are_blobs;  // 60
 
     DictState(const AnyHandle& manager_handle, bool blob_keys, bool blob_values)
         : ContainerState(object_kind, manager_handle),
@@ -126,11 +125,15 @@ struct DictState : ContainerState {
         }
     }
 
+    /// How many entries there are.
+    [[nodiscard]] std::atomic<std::uint32_t>& live() noexcept { return extra; }
+    [[nodiscard]] const std::atomic<std::uint32_t>& live() const noexcept { return extra; }
+
     [[nodiscard]] DictTable& current() const noexcept {
         return *heap().at<DictTable>(table.load(std::memory_order_relaxed));
     }
     [[nodiscard]] std::uint32_t size() const noexcept {
-        return live.load(std::memory_order_relaxed);
+        return live().load(std::memory_order_relaxed);
     }
 
     template <class Key>
@@ -149,7 +152,7 @@ struct DictState : ContainerState {
     void insert(std::uint64_t hash, OwnedWord key, OwnedWord value) {
         if (!current().has_room()) rebuild(size() + 1);
         current().append(hash, key.release(), value.release());
-        live.store(size() + 1, std::memory_order_relaxed);
+        live().store(size() + 1, std::memory_order_relaxed);
     }
 
     struct Erased {
@@ -161,7 +164,7 @@ struct DictState : ContainerState {
         Erased erased{{entry.key, keys_are_blobs != 0},
                       {entry.value.load(std::memory_order_relaxed), values_are_blobs != 0}};
         entry.hash.store(0, std::memory_order_release);  // commits
-        live.store(size() - 1, std::memory_order_relaxed);
+        live().store(size() - 1, std::memory_order_relaxed);
         // So that popitem, which looks from the end, finds the last one at once.
         DictTable& now = current();
         std::uint32_t end = now.end();
@@ -207,7 +210,7 @@ struct DictState : ContainerState {
     DictTable& flip(DictTable& fresh, std::uint32_t entries) noexcept {
         DictTable& old = current();
         table.store(heap().offset_of(&fresh), std::memory_order_release);  // commits
-        live.store(entries, std::memory_order_relaxed);
+        live().store(entries, std::memory_order_relaxed);
         return old;
     }
     [[gnu::noinline]] void rebuild(std::size_t entries) {
@@ -219,7 +222,7 @@ struct DictState : ContainerState {
         DictTable& now = current();
         std::uint32_t count = 0;
         for_each([&](const DictEntry&) { ++count; });
-        live.store(count, std::memory_order_relaxed);
+        live().store(count, std::memory_order_relaxed);
         now.filled = static_cast<std::uint32_t>(
             now.slots - std::count(now.index(), now.index() + now.slots, 0u));
     }

@@ -73,7 +73,7 @@ using ListTablePointer = std::unique_ptr<ListTable, FreeListTable>;
 /// A list. All but the constructor and destroy() need the lock, see ContainerLock.
 struct ListState : ContainerState {
     static constexpr ObjectKind object_kind = ObjectKind::list;
-    std::uint32_t items_are_blobs;  // 48
+    std::uint32_t items_are_blobs;  // 56
 
     ListState(const AnyHandle& manager_handle, bool blob_items)
         : ContainerState(object_kind, manager_handle), items_are_blobs(blob_items) {

@@ -23,7 +23,7 @@ namespace multiprocessing::detail {
 struct Blob : SharedObject {
     static constexpr ObjectKind object_kind = ObjectKind::blob;
 
-    Blob() noexcept : SharedObject(object_kind) { birth = never_inherited; }
+    Blob() noexcept : SharedObject(object_kind) { set_birth(never_inherited); }
 
     [[nodiscard]] const void* payload() const noexcept { return this + 1; }
 
@@ -36,7 +36,7 @@ struct Blob : SharedObject {
 
     void destroy() noexcept { drop_handles(PayloadView(payload()).handles()); }
 };
-static_assert(sizeof(Blob) == 16);
+static_assert(sizeof(Blob) == sizeof(SharedObject));
 
 /// Values of T are words.
 template <class T>

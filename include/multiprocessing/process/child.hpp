@@ -125,8 +125,7 @@ class Child {
             if (!sentinel_wanted_) pidfd_.reset();
             resource = std::move(resource_);
         }
-        heap().family().release(id_);
-        collect_limbo();
+        note_end(id_);
     }
 
     /// Takes the child's status from the kernel, and with it the zombie away.
@@ -196,7 +195,7 @@ inline Descriptor open_pidfd_or_end(pid_t pid, ProcessId id) {
     } catch (...) {
         ::kill(pid, SIGKILL);
         retry_on_eintr([&] { return ::waitpid(pid, nullptr, 0); });
-        heap().family().release(id);
+        note_end(id);
         throw;
     }
 }

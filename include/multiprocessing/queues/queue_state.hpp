@@ -47,8 +47,8 @@ struct QueueState : SharedObject {
     static constexpr ObjectKind object_kind = ObjectKind::queue;
     enum Phase : std::uint32_t { open, draining, ended };
 
-    std::uint32_t maxsize;                   //  16  items, 0: any number
-    std::atomic<std::uint32_t> phase{open};  //  20
+    std::uint32_t maxsize;                   //  24  items, 0: any number
+    std::atomic<std::uint32_t> phase{open};  //  28
     LineEnd writer;                          //  64
     LineEnd reader;                          // 192
     std::atomic<std::uint32_t> finished{0};  // 320  how many items are done, modulo 2^27

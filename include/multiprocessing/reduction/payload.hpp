@@ -58,8 +58,7 @@ class PayloadView {
 /// Drops the counts of a table of handles that held one of each.
 inline void drop_handles(std::span<const std::uint64_t> handles) noexcept {
     for (const std::uint64_t offset : handles) {
-        // adopt: the count was the table's, and goes with this temporary.
-        if (offset != 0) AnyHandle::adopt(*heap().at<SharedObject>(offset));
+        if (offset != 0) drop_reference(*heap().at<SharedObject>(offset));
     }
 }
 

@@ -48,7 +48,7 @@ struct GuardedState : LockState {
     }
 
     /// Takes the count of the other lock, and drops it.
-    void destroy() noexcept { AnyHandle::adopt(*heap().at<SharedObject>(other_lock)); }
+    void destroy() noexcept { drop_reference(*heap().at<SharedObject>(other_lock)); }
 };
 static_assert(sizeof(GuardedState) == 64);
 

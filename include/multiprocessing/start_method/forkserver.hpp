@@ -61,8 +61,10 @@ struct forkserver {
         try {
             return detail::open_pidfd(pid);
         } catch (...) {
-            if (detail::heap().family().is_alive(id)) ::kill(pid, SIGKILL);
-            detail::heap().family().release(id);
+            detail::Family& family = detail::heap().family();
+            if (family.is_alive(id)) ::kill(pid, SIGKILL);
+            while (family.is_alive(id)) ::usleep(1000);  // nothing of it may run when it is buried
+            detail::note_end(id);
             throw;
         }
     }

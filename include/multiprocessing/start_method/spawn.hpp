@@ -41,7 +41,7 @@ struct spawn {
                                                              const detail::Target* target) {
         detail::require_freeze_support();
         detail::Family& family = detail::heap().family();
-        identity.id = family.reserve(identity.parent_id, identity.name, 0);
+        identity.id = detail::reserve_process(identity.parent_id, identity.name);
         pid_t pid = 0;
         std::shared_ptr<void> message;
         try {

@@ -39,9 +39,9 @@ static_assert(sizeof(ConditionWaiter) == 24);
 
 /// A condition in the heap. All but the constructor and wait need the lock held.
 struct ConditionState : SharedObject {
-    std::atomic<Offset> first{0};                  // 16  ConditionWaiter, the longest waiting
-    Offset lock;                                   // 24  LockState; one count of it is ours
-    std::atomic<std::uint32_t> unacknowledged{0};  // 32  notified and not back; a hint
+    std::atomic<Offset> first{0};                  // 24  ConditionWaiter, the longest waiting
+    Offset lock;                                   // 32  LockState; one count of it is ours
+    std::atomic<std::uint32_t> unacknowledged{0};  // 40  notified and not back; a hint
 
     static constexpr ObjectKind object_kind = ObjectKind::condition;
 
@@ -93,7 +93,7 @@ struct ConditionState : SharedObject {
             offset = waiter->next.load();
             deallocate(waiter);
         }
-        AnyHandle::adopt(*heap().at<SharedObject>(lock));  // takes our count, and drops it
+        drop_reference(*heap().at<SharedObject>(lock));
     }
 
   private:
@@ -196,7 +196,7 @@ struct ConditionState : SharedObject {
         if (lost != 0) notify(lost);
     }
 };
-static_assert(sizeof(ConditionState) == 40);
+static_assert(sizeof(ConditionState) == 48);
 
 }  // namespace detail
 

@@ -26,7 +26,7 @@ struct EventState : SharedObject {
     static constexpr std::uint32_t waiting = 2;
     static constexpr std::uint32_t once = 4;
 
-    FutexWord word{0};  // 16
+    FutexWord word{0};  // 24
 
     EventState() noexcept : SharedObject(ObjectKind::plain) {}
 
@@ -66,7 +66,7 @@ struct EventState : SharedObject {
         }
     }
 };
-static_assert(sizeof(EventState) == 24);
+static_assert(sizeof(EventState) == 32);
 
 }  // namespace detail
 

@@ -34,14 +34,18 @@ inline std::uint64_t this_thread() noexcept {
 /// is released. So whoever reads itself in both wrote both, and a dead holder's entries, which stay
 /// there, are those of a process that nobody else ever is.
 struct LockState : SharedObject {
-    LockWord word;                         // 16
-    std::atomic<std::uint64_t> owner{0};   // 24  the holder's ProcessId
-    std::atomic<std::uint64_t> thread{0};  // 32  its this_thread()
-    std::atomic<std::uint32_t> depth{0};   // 40  how often it must release
-    std::uint32_t recursive;               // 44  whether it is an RLock
+    LockWord word;                         // 24
+    std::atomic<std::uint64_t> owner{0};   // 32  the holder's ProcessId
+    std::atomic<std::uint64_t> thread{0};  // 40  its this_thread()
 
     explicit LockState(bool is_recursive, ObjectKind kind = ObjectKind::plain) noexcept
-        : SharedObject(kind), recursive(is_recursive) {}
+        : SharedObject(kind, is_recursive) {}
+
+    /// Returns whether it is an RLock.
+    [[nodiscard]] bool is_recursive() const noexcept { return flag(); }
+    /// How often its holder must release it.
+    [[nodiscard]] std::atomic<std::uint32_t>& depth() noexcept { return extra; }
+    [[nodiscard]] const std::atomic<std::uint32_t>& depth() const noexcept { return extra; }
 
     /// Returns whether the calling thread holds the lock.
     [[nodiscard]] bool is_mine() const noexcept {
@@ -53,12 +57,12 @@ struct LockState : SharedObject {
 
     void note_owner(std::uint32_t times = 1) noexcept {
         thread.store(this_thread(), std::memory_order_relaxed);
-        depth.store(times, std::memory_order_relaxed);
+        depth().store(times, std::memory_order_relaxed);
         owner.store(Family::pack(self()), std::memory_order_release);  // pairs with is_mine
     }
 
     bool acquire(const Deadline& deadline) {
-        if (recursive != 0 && is_mine()) return enter_again();
+        if (is_recursive() && is_mine()) return enter_again();
         if (!word.acquire(deadline)) return false;
         note_owner();
         return true;
@@ -74,7 +78,7 @@ struct LockState : SharedObject {
 
     /// Takes the lock, waiting as long as it takes.
     void lock() {
-        if (recursive != 0 && is_mine()) {
+        if (is_recursive() && is_mine()) {
             enter_again();
             return;
         }
@@ -83,12 +87,12 @@ struct LockState : SharedObject {
     }
 
     void unlock() {
-        if (recursive != 0) {
+        if (is_recursive()) {
             if (!is_mine()) {
                 throw AssertionError("attempt to release recursive lock not owned by thread");
             }
-            const std::uint32_t left = depth.load(std::memory_order_relaxed) - 1;
-            depth.store(left, std::memory_order_relaxed);
+            const std::uint32_t left = depth().load(std::memory_order_relaxed) - 1;
+            depth().store(left, std::memory_order_relaxed);
             if (left != 0) return;
             owner.store(0, std::memory_order_relaxed);
         } else if (owner.load(std::memory_order_relaxed) == Family::pack(self())) {
@@ -98,7 +102,7 @@ struct LockState : SharedObject {
     }
 
     bool recover() {
-        if (recursive != 0 && is_mine() && !word.is_abandoned()) return !enter_again();
+        if (is_recursive() && is_mine() && !word.is_abandoned()) return !enter_again();
         const bool kept = is_mine();
         const bool was_abandoned = word.recover();
         if (!kept) note_owner();
@@ -107,7 +111,7 @@ struct LockState : SharedObject {
 
     /// Releases the lock however often it was acquired. @returns how often
     std::uint32_t release_all() {
-        const std::uint32_t times = depth.load(std::memory_order_relaxed);
+        const std::uint32_t times = depth().load(std::memory_order_relaxed);
         owner.store(0, std::memory_order_relaxed);
         word.release();
         return times;
@@ -121,9 +125,9 @@ struct LockState : SharedObject {
 
   private:
     bool enter_again() {
-        const std::uint32_t times = depth.load(std::memory_order_relaxed);
+        const std::uint32_t times = depth().load(std::memory_order_relaxed);
         if (times == UINT32_MAX) throw ValueError("the recursive lock was acquired too often");
-        depth.store(times + 1, std::memory_order_relaxed);
+        depth().store(times + 1, std::memory_order_relaxed);
         return true;
     }
 };
@@ -141,7 +145,7 @@ inline std::string owner_text(const LockState& lock) {
 }
 
 inline std::string recursive_lock_text(const LockState& lock) {
-    const std::string depth = std::to_string(lock.depth.load(std::memory_order_relaxed));
+    const std::string depth = std::to_string(lock.depth().load(std::memory_order_relaxed));
     return "<RLock(" + owner_text(lock) + ", " +
            (!lock.word.holder() ? "0"
             : lock.is_mine()    ? depth
@@ -264,7 +268,7 @@ class AnyLock : public BasicLock {
     }
 
     friend std::string text_of(const AnyLock& lock) {
-        if (lock.state().recursive != 0) return detail::recursive_lock_text(lock.state());
+        if (lock.state().is_recursive()) return detail::recursive_lock_text(lock.state());
         return "<Lock(owner=" + detail::owner_text(lock.state()) + ")>";
     }
 
@@ -273,7 +277,7 @@ class AnyLock : public BasicLock {
 
     template <class T>
     [[nodiscard]] T convert(bool recursive) const {
-        if ((state().recursive != 0) != recursive) {
+        if (state().is_recursive() != recursive) {
             throw TypeError(recursive ? "the lock is a Lock, not an RLock"
                                       : "the lock is an RLock, not a Lock");
         }

@@ -23,6 +23,7 @@
 #include <cstdint>
 
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap/burial.hpp"
 #include "multiprocessing/heap/family.hpp"
 #include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/synchronize/gate.hpp"

@@ -30,8 +30,8 @@ struct SemaphoreState : SharedObject {
     static constexpr std::uint64_t waiting = std::uint64_t{1} << 31;
     static constexpr std::uint64_t starving = std::uint64_t{1} << 32;
 
-    std::atomic<std::uint64_t> word;  // 16
-    std::uint64_t maximum;            // 24  what the value may not exceed
+    std::atomic<std::uint64_t> word;  // 24
+    std::uint64_t maximum;            // 32  what the value may not exceed
 
     SemaphoreState(int value, int most)
         : SharedObject(ObjectKind::plain),
@@ -83,7 +83,7 @@ struct SemaphoreState : SharedObject {
         return true;
     }
 };
-static_assert(sizeof(SemaphoreState) == 32);
+static_assert(sizeof(SemaphoreState) == 40);
 
 }  // namespace detail
 

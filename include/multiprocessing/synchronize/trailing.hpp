@@ -23,7 +23,7 @@ Handle<T> make_with_trailing(std::size_t bytes, Args&&... args) {
     if constexpr (destroyed_object<T>) (void)is_destroyable<T>;
     if (bytes > SIZE_MAX - sizeof(T)) throw std::bad_alloc();
     T* const object = new (allocate_zeroed(sizeof(T) + bytes)) T(std::forward<Args>(args)...);
-    object->birth = heap().family().birth();
+    object->set_birth(heap().family().fork_clock());
     return Handle<T>(AnyHandle::adopt(*object));
 }
 

@@ -37,7 +37,7 @@ constexpr std::chrono::milliseconds server_check_interval{2};
 /// Starts a server. @pre the caller holds ForkServerState::starting
 inline ProcessId start_fork_server(ForkServerState& state) {
     Family& family = heap().family();
-    const ProcessId id = family.reserve(self(), ForkServer::name, 0);
+    const ProcessId id = reserve_process(self(), ForkServer::name);
     // Commits, before there is a server: if this process is killed from here on, the next one finds
     // the place that the server is to take, and gives it back. A second server beside it would
     // take away its requests.
@@ -51,11 +51,11 @@ inline ProcessId start_fork_server(ForkServerState& state) {
         // Fails where SIGCHLD is ignored, or somebody waits for any child.
         (void)retry_on_eintr([&] { return ::waitpid(pid, nullptr, 0); });
     } catch (...) {
-        family.release(id);
+        note_end(id);
         throw;
     }
     if (family[id].phase() == ProcessRecord::running) return id;
-    family.release(id);
+    note_end(id);
     throw RuntimeError("the fork server did not start: see what it has said on standard error");
 }
 
@@ -91,7 +91,7 @@ inline ProcessId ensure_fork_server(ProcessId dead = {}) {
     } const turn(state.starting);
     server = Family::unpack(state.server.load(std::memory_order_acquire));
     if (usable(server)) return server;
-    heap().family().release(dead);
+    note_end(dead);
     state.server.store(0);
     return start_fork_server(state);
 }
@@ -164,7 +164,7 @@ inline ProcessId ask_fork_server(const ProcessIdentity& identity, Offset message
     int attempts = 0;
     do {
         ++attempts;
-        id = family.reserve(identity.parent_id, identity.name, 0);
+        id = reserve_process(identity.parent_id, identity.name);
         try {
             const ForkRequest request{
                 Family::pack(server), Family::pack(id), message, to_bits(blocked), 0, 0};

@@ -175,7 +175,7 @@ class ForkServer {
         Family& family = heap().family();
         // Commits: from here on the parent has a child, and will not ask for another one.
         if (!family.activate(id, ::getpid())) ::_exit(0);
-        family[id].fork_epoch.store(epoch_);
+        family.note_origin(id, {epoch_, id_});
         futex_wake(futex_half(family[id].state));
         child_signals_.reset();
         const ForkRequest& request = order.request;
@@ -206,7 +206,7 @@ class ForkServer {
     }
 
     const ProcessId id_;
-    std::uint32_t epoch_ = 0;
+    std::uint64_t epoch_ = 0;
     struct sigaction interrupt_before_ {};
     Descriptor child_signals_;
     std::map<pid_t, ProcessId> children_;

@@ -1,0 +1,155 @@
+// multiprocessing/heap/burial.hpp
+//
+// What happens to what a process held when it has ended: whoever notices the end gives it back, for
+// the process itself may have left without a destructor (a kill, _exit, exec). Floor 1. Start at
+// bury.
+//
+// Each process has a ledger in the heap, which says of which objects it has counted handles. It is
+// a list of pages of two sorts. Most objects are one bit in a page for the 64 KiB that they lie in,
+// so that a handle costs next to no memory. Second handles on the same object, and objects at the
+// beginning of a memory page (all large ones are), have an entry of 8 bytes. See ledger.hpp for how
+// a process keeps its own. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string_view>
+
+#include "multiprocessing/heap/object.hpp"
+#include "multiprocessing/heap/shared_heap.hpp"
+
+namespace multiprocessing::detail {
+
+/// A page of a ledger. Only the process that it belongs to adds to it, only who buries it takes it
+/// away.
+///
+///      0        LedgerPage
+///     16  u64   bits: 16 words, a bit for each 64 bytes of the region
+///               entries: an object's place in the heap; or, odd, no object, see Ledger
+struct LedgerPage {
+    static constexpr std::size_t region_size = std::size_t{1} << 16;
+    static constexpr std::uint32_t words_of_bits = region_size / block_alignment / 64;
+    static constexpr std::uint32_t entries = UINT32_MAX;  // in place of a region
+
+    Offset next;           //  0  of the process's pages; 0 none
+    std::uint32_t region;  //  8  which one, from the segment's beginning; or `entries`
+    std::uint32_t words;   // 12
+
+    [[nodiscard]] std::atomic<std::uint64_t>& word(std::uint32_t number) noexcept {
+        return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1)[number];
+    }
+
+    /// Makes an empty page. @throws std::bad_alloc
+    static LedgerPage& make(std::uint32_t region, std::uint32_t words) {
+        void* const block = allocate_zeroed(sizeof(LedgerPage) + words * sizeof(std::uint64_t));
+        return *new (block) LedgerPage{0, region, words};
+    }
+};
+static_assert(sizeof(LedgerPage) == 16);
+
+/// Drops the handles that a page lists. Each is crossed out first: if this process is killed
+/// between the two, the object stays until the family ends, but it is never dropped twice.
+inline void drop_all_of(LedgerPage& page) noexcept {
+    Heap& family_heap = heap();
+    for (std::uint32_t number = 0; number < page.words; ++number) {
+        std::atomic<std::uint64_t>& word = page.word(number);
+        std::uint64_t content = word.load(std::memory_order_acquire);
+        if (page.region == LedgerPage::entries) {
+            if (content == 0 || (content & 1) != 0) continue;
+            word.store(0, std::memory_order_release);
+            drop_reference(*family_heap.at<SharedObject>(content));
+            continue;
+        }
+        while (content != 0) {
+            const auto bit = static_cast<unsigned>(std::countr_zero(content));
+            content &= content - 1;
+            word.store(content, std::memory_order_release);
+            const Offset place = Offset{page.region} * LedgerPage::region_size +
+                                 (std::size_t{number} * 64 + bit) * block_alignment;
+            drop_reference(*family_heap.at<SharedObject>(place));
+        }
+    }
+}
+
+/// Gives back what a process held, and its place in the family's table. A second time does nothing.
+/// @pre the process has ended
+/// @par Processes one that is killed in here leaves the rest to the next one that calls bury, or
+/// bury_orphans
+inline void bury(ProcessId id) noexcept {
+    if (!id) return;
+    Heap& family_heap = heap();
+    ProcessRecord& record = family_heap.family()[id];
+    // One at a time: another one might be just giving the place to a new process.
+    const RobustLock guard(family_heap.remains().sweeping, [] {});
+    if (!ProcessRecord::is_of(record.state.load(), id)) return;
+    while (const Offset place = record.ledger.load(std::memory_order_acquire)) {
+        auto& page = *family_heap.at<LedgerPage>(place);
+        drop_all_of(page);
+        record.ledger.store(page.next, std::memory_order_release);
+        deallocate(&page);
+    }
+    family_heap.family().release(id);
+    family_heap.allocator().repair();
+}
+
+/// Buries the processes that nobody else will bury: those whose parents have ended before them.
+/// @returns how many there were
+inline int bury_orphans() noexcept {
+    int buried = 0;
+    try {
+        heap().family().find_dead_orphans([&](ProcessId id) {
+            bury(id);
+            ++buried;
+        });
+    } catch (...) {
+        // No descriptor left to look at /proc with: somebody else, or a later look, will find them.
+    }
+    return buried;
+}
+
+/// Takes a place in the family's table for a process that is about to start.
+/// @throws std::bad_alloc when 65,535 processes live at once
+inline ProcessId reserve_process(ProcessId parent, std::string_view name, ForkOrigin origin = {}) {
+    Family& family = heap().family();
+    try {
+        return family.reserve(parent, name, origin);
+    } catch (const std::bad_alloc&) {
+        if (bury_orphans() == 0) throw;
+        return family.reserve(parent, name, origin);
+    }
+}
+
+/// Returns this process's place in the family's table. A process that did not come from this
+/// library (the first one, or the child of the program's own fork) is entered on its first call.
+inline ProcessId self() {
+    const ProcessId known = Family::unpack(local_process.id.load(std::memory_order_relaxed));
+    if (known) [[likely]]
+        return known;
+    Family& family = heap().family();
+    ForkOrigin origin;
+    if (fork_depth() != 0) {
+        // Nobody noted when it was forked: it may have inherited everything there is by now.
+        origin = {family.begin_fork(), Family::unpack(local_process.forker.load())};
+        family.end_fork();
+    }
+    const ProcessId id = reserve_process({}, "", origin);
+    family.activate(id, ::getpid());
+    std::uint64_t none = 0;
+    if (!local_process.id.compare_exchange_strong(none, Family::pack(id))) {
+        family.release(id);  // another thread of this process was faster
+        return Family::unpack(none);
+    }
+    return id;
+}
+
+/// What is due when a process was seen to have ended: its burial, and that of what waited for it.
+inline void note_end(ProcessId id) noexcept {
+    bury(id);
+    if (Remains(heap()).has_limbo()) bury_orphans();
+    collect_limbo();
+}
+
+}  // namespace multiprocessing::detail
