@@ -41,11 +41,19 @@ std::optional<Hands> kept;  // what no destructor drops
 
 void end(Way way) {
     switch (way) {
-        case Way::target_returns: return;
-        case Way::leaves: ::_exit(0);
-        case Way::is_killed: ::raise(SIGKILL); break;
-        case Way::crashes: std::signal(SIGABRT, SIG_DFL); std::abort();
-        case Way::becomes_another: ::execl("/bin/true", "true", nullptr); ::_exit(127);
+        case Way::target_returns:
+            return;
+        case Way::leaves:
+            ::_exit(0);
+        case Way::is_killed:
+            ::raise(SIGKILL);
+            break;
+        case Way::crashes:
+            std::signal(SIGABRT, SIG_DFL);
+            std::abort();
+        case Way::becomes_another:
+            ::execl("/bin/true", "true", nullptr);
+            ::_exit(127);
     }
 }
 
@@ -74,8 +82,8 @@ void run_and_forget(Way way) {
 TEMPLATE_TEST_CASE("What a process held is freed when it has ended", "[heap][burial]",
                    START_METHODS) {
     const support::Watchdog watchdog(200);
-    for (const Way way : {Way::target_returns, Way::leaves, Way::is_killed, Way::crashes,
-                          Way::becomes_another}) {
+    for (const Way way :
+         {Way::target_returns, Way::leaves, Way::is_killed, Way::crashes, Way::becomes_another}) {
         run_and_forget<TestType>(way);
         const std::size_t before = memory();
         for (int i = 0; i < 8; ++i) run_and_forget<TestType>(way);

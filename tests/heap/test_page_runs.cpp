@@ -35,9 +35,13 @@ TEST_CASE("Freed neighbours are joined in whatever order they are freed", "[heap
         std::vector<Offset> blocks = fill(*heap, size);
         REQUIRE(blocks.size() * size > 40 * mib);
         switch (random() % 3) {
-            case 0: break;
-            case 1: std::reverse(blocks.begin(), blocks.end()); break;
-            default: std::shuffle(blocks.begin(), blocks.end(), std::mt19937(5));
+            case 0:
+                break;
+            case 1:
+                std::reverse(blocks.begin(), blocks.end());
+                break;
+            default:
+                std::shuffle(blocks.begin(), blocks.end(), std::mt19937(5));
         }
         for (const Offset block : blocks) heap->allocator().deallocate(block);
         const Offset large = heap->allocator().allocate(45 * mib);

@@ -12,6 +12,7 @@
 // Larger blocks are runs of pages, see page_runs.hpp. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -28,6 +29,22 @@ constexpr std::size_t span_size = RunWord::span_pages * page_size;
 constexpr std::size_t largest_small_block = std::size_t{1} << 13;
 constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
 static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
+
+/// What is asked of a small class with each block, so that nothing is divided then.
+struct SmallSizes {
+    std::array<std::uint16_t, small_classes> units{};     // of 64 bytes, a block
+    std::array<std::uint16_t, small_classes> capacity{};  // blocks in a span
+};
+inline constexpr SmallSizes small_sizes = [] {
+    SmallSizes sizes;
+    for (unsigned size_class = 0; size_class < small_classes; ++size_class) {
+        const std::uint64_t units = units_of_class(size_class);
+        sizes.units[size_class] = static_cast<std::uint16_t>(units);
+        sizes.capacity[size_class] =
+            static_cast<std::uint16_t>(span_size / block_alignment / units);
+    }
+    return sizes;
+}();
 
 /// A span's list of free blocks, as one word that is compared and swapped:
 ///      0 … 10   the first free block, in units of 64 bytes from the span's beginning, plus 1;
@@ -74,7 +91,7 @@ class BlockList {
 
     /// Returns how many blocks of a class a span has.
     static constexpr std::uint32_t capacity(unsigned size_class) noexcept {
-        return static_cast<std::uint32_t>(span_size / block_alignment / units_of_class(size_class));
+        return small_sizes.capacity[size_class];
     }
 
   private:
@@ -93,6 +110,9 @@ static_assert(span_size / block_alignment < 0x7FF && small_classes < 0x3F);
 struct SmallClass {
     std::atomic<std::uint32_t> current;  //  0  first page of the span to take blocks from, or 0
     std::uint32_t waiting;               //  4  the first of a list of others that have free blocks
+    // Most blocks come and go one at a time: the last one freed is handed out next, for one swap
+    // instead of a look at its span.
+    std::atomic<Offset> spare;  //  8  a free block that no span counts as free; 0 none
 };
 
 /// The allocator's part of the segment's first pages.
@@ -145,6 +165,14 @@ class Allocator {
         const auto page = static_cast<std::uint32_t>(block / page_size);
         const RunWord run = runs_.run(page);
         if (run.kind() != RunWord::span) return runs_.give_back(page);
+        std::atomic<Offset>& spare = state_.small[run.size_class()].spare;
+        Offset none = 0;
+        // release: whoever takes it sees all that was done with it before.
+        if (spare.load(std::memory_order_relaxed) == 0 &&
+            spare.compare_exchange_strong(none, block, std::memory_order_release,
+                                          std::memory_order_relaxed)) {
+            return;
+        }
         push(page - run.distance(), run.size_class(), block);
     }
 
@@ -194,6 +222,11 @@ class Allocator {
     }
 
     [[gnu::hot]] Offset allocate_small(unsigned size_class) {
+        std::atomic<Offset>& spare = state_.small[size_class].spare;
+        if (spare.load(std::memory_order_relaxed) != 0) {
+            // acquire: pairs with deallocate, for what was done with the block before.
+            if (const Offset block = spare.exchange(0, std::memory_order_acquire)) return block;
+        }
         for (;;) {
             // acquire: pairs with the release in make_current, for the span's records.
             const std::uint32_t span =
@@ -229,7 +262,7 @@ class Allocator {
     static std::uint32_t next_of(std::uint64_t link, std::uint32_t place,
                                  unsigned size_class) noexcept {
         if (link != 0) return static_cast<std::uint32_t>(link - 1) & 0x7FF;
-        const auto units = static_cast<std::uint32_t>(units_of_class(size_class));
+        const std::uint32_t units = small_sizes.units[size_class];
         const bool is_last = place + 2 * units > span_size / block_alignment;
         return is_last ? 0 : place + units + 1;
     }
@@ -262,8 +295,9 @@ class Allocator {
             static_cast<std::uint32_t>((block - Offset{span} * page_size) / block_alignment);
         std::uint64_t expected = list.word();
         // release: whoever pops the block sees its link, and all that was done with it before.
-        const bool done = word.compare_exchange_weak(
-            expected, list.pushed(place).word(), std::memory_order_release, std::memory_order_relaxed);
+        const bool done =
+            word.compare_exchange_weak(expected, list.pushed(place).word(),
+                                       std::memory_order_release, std::memory_order_relaxed);
         if (!done) list = BlockList(expected);
         return done;
     }

@@ -100,10 +100,12 @@ inline void bury(ProcessId id) noexcept {
 inline int bury_orphans() noexcept {
     int buried = 0;
     try {
-        heap().family().find_dead_orphans([&](ProcessId id) {
+        const ProcessId me = Family::unpack(local_process.id.load(std::memory_order_relaxed));
+        const bool others = heap().family().find_dead_orphans(me, [&](ProcessId id) {
             bury(id);
             ++buried;
         });
+        heap().remains().has_orphans.store(others, std::memory_order_relaxed);
     } catch (...) {
         // No descriptor left to look at /proc with: somebody else, or a later look, will find them.
     }
@@ -134,6 +136,7 @@ inline ProcessId self() {
         // Nobody noted when it was forked: it may have inherited everything there is by now.
         origin = {family.begin_fork(), Family::unpack(local_process.forker.load())};
         family.end_fork();
+        heap().remains().has_orphans.store(1, std::memory_order_relaxed);  // nobody waits for it
     }
     const ProcessId id = reserve_process({}, "", origin);
     family.activate(id, ::getpid());
@@ -147,8 +150,14 @@ inline ProcessId self() {
 
 /// What is due when a process was seen to have ended: its burial, and that of what waited for it.
 inline void note_end(ProcessId id) noexcept {
+    Heap& family_heap = heap();
+    // Its children are about to end too, if they are a pool's workers or daemons. Those that have
+    // not by now are looked for at later ends.
+    const bool had_children = id && family_heap.family()[id].has_children.load() != 0;
     bury(id);
-    if (Remains(heap()).has_limbo()) bury_orphans();
+    if (had_children || family_heap.remains().has_orphans.load(std::memory_order_relaxed) != 0) {
+        bury_orphans();
+    }
     collect_limbo();
 }
 

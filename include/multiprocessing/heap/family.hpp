@@ -50,15 +50,15 @@ struct ProcessRecord {
     std::atomic<std::uint64_t> state;     //  0  Phase | generation << 2 | pid << 32
     std::atomic<std::uint64_t> alive_at;  //  8  a moment at which the pid was its, boot time in ns
     std::atomic<std::uint64_t> parent;    // 16  the ProcessId of who started it
-    std::atomic<std::uint64_t> fork_epoch;  // 24  when it was forked, see Family; 0: it was not
-    std::atomic<std::uint32_t> next_free;   // 32
-    std::atomic<std::int32_t> exit_status;  // 36  what it said when it left; -1: nothing yet
-    std::atomic<std::uint64_t> ending;      // 40  Ending::Kind | value << 16 | generation << 32
-    std::atomic<Offset> ledger;             // 48  what it holds, see ledger.hpp; 0 nothing
-    std::atomic<std::uint64_t> forker;      // 56  the ProcessId of whose memory it is a copy
-    std::atomic<std::uint32_t> has_forked;  // 64  whether others are copies of its memory
-    std::uint32_t unused;                   // 68
-    char name[56];                          // 72  cut to 55 bytes
+    std::atomic<std::uint64_t> fork_epoch;    // 24  when it was forked, see Family; 0: it was not
+    std::atomic<std::uint32_t> next_free;     // 32
+    std::atomic<std::int32_t> exit_status;    // 36  what it said when it left; -1: nothing yet
+    std::atomic<std::uint64_t> ending;        // 40  Ending::Kind | value << 16 | generation << 32
+    std::atomic<Offset> ledger;               // 48  what it holds, see ledger.hpp; 0 nothing
+    std::atomic<std::uint64_t> forker;        // 56  the ProcessId of whose memory it is a copy
+    std::atomic<std::uint32_t> has_forked;    // 64  whether others are copies of its memory
+    std::atomic<std::uint32_t> has_children;  // 68  whether it has started others
+    char name[56];                            // 72  cut to 55 bytes
 
     [[nodiscard]] Phase phase() const noexcept {
         return phase_of(state.load(std::memory_order_acquire));
@@ -131,6 +131,8 @@ class Family {
         record.parent.store(pack(parent), std::memory_order_relaxed);
         record.ledger.store(0, std::memory_order_relaxed);
         record.has_forked.store(0, std::memory_order_relaxed);
+        record.has_children.store(0, std::memory_order_relaxed);
+        if (parent) records_[parent.index].has_children.store(1, std::memory_order_relaxed);
         note_origin({index, generation}, origin);
         record.exit_status.store(-1, std::memory_order_relaxed);
         record.ending.store(pack_ending(generation, {}), std::memory_order_relaxed);
@@ -175,8 +177,8 @@ class Family {
     void release(ProcessId id) noexcept {
         if (!id) return;
         ProcessRecord& record = records_[id.index];
-        const bool leaves_shadow = record.fork_epoch.load() != 0 &&
-                                   record.has_forked.load() != 0 && has_living_copies(id);
+        const bool leaves_shadow =
+            record.fork_epoch.load() != 0 && record.has_forked.load() != 0 && has_living_copies(id);
         std::uint64_t state = record.state.load();
         do {
             if (!ProcessRecord::is_of(state, id)) return;
@@ -279,9 +281,8 @@ class Family {
     [[nodiscard]] bool may_be_inherited(std::uint64_t birth, std::uint64_t death) const noexcept {
         if (birth > state_.last_fork.load()) return false;
         bool found = false;
-        for_each_epoch([&](std::uint64_t epoch) {
-            found = found || (epoch >= birth && epoch <= death);
-        });
+        for_each_epoch(
+            [&](std::uint64_t epoch) { found = found || (epoch >= birth && epoch <= death); });
         return found;
     }
 
@@ -300,8 +301,11 @@ class Family {
 
     /// Calls `found` with each process that has ended, and will be missed by nobody: the one that
     /// started it has ended too, or it came to the family by itself.
+    /// @param me a process that need not be looked at: it lives
+    /// @returns whether there are living ones that nobody will miss
     template <class Found>
-    void find_dead_orphans(Found found) {
+    bool find_dead_orphans(ProcessId me, Found found) {
+        bool others = false;
         const std::uint32_t used = state_.used_records.load();
         ProcessId last_parent;  // most have the same one
         bool has_parent = false;
@@ -313,10 +317,17 @@ class Family {
             const ProcessId parent = unpack(record.parent.load());
             if (parent != last_parent) {
                 last_parent = parent;
-                has_parent = parent && is_alive(parent);
+                has_parent = parent && (parent == me || is_alive(parent));
             }
-            if (!has_parent && !is_alive(id)) found(id);
+            // The first process, which came by no fork, ends last, or with the family's children.
+            if (has_parent || id == me) continue;
+            if (is_alive(id)) {
+                others = others || parent || record.fork_epoch.load() != 0;
+            } else {
+                found(id);
+            }
         }
+        return others;
     }
 
     static std::uint64_t pack(ProcessId id) noexcept {

@@ -17,6 +17,9 @@
 
 namespace multiprocessing::detail {
 
+/// Says that a handle is to be one that does not count.
+struct Borrowed {};
+
 /// A counted handle on an object of any kind, or none. Each counts for itself, and is noted in the
 /// process's ledger.
 ///
@@ -43,21 +46,32 @@ class AnyHandle {
         add_reference(*object_);
         place_ = note_handle(*object_);
     }
-    AnyHandle(AnyHandle&& other) noexcept
-        : object_(std::exchange(other.object_, nullptr)),
-          fork_depth_(other.fork_depth_),
-          place_(other.place_) {}
-    AnyHandle& operator=(AnyHandle other) noexcept {
-        std::swap(object_, other.object_);
-        std::swap(fork_depth_, other.fork_depth_);
-        std::swap(place_, other.place_);
+    AnyHandle(AnyHandle&& other) noexcept : AnyHandle() {
+        if (other.place_ == LedgerPlace::borrowed) {
+            *this = AnyHandle(other);  // it may live longer than the one it was borrowed from
+        } else {
+            swap(other);
+        }
+    }
+    AnyHandle& operator=(const AnyHandle& other) noexcept {
+        AnyHandle(other).swap(*this);
+        return *this;
+    }
+    AnyHandle& operator=(AnyHandle&& other) noexcept {
+        AnyHandle(std::move(other)).swap(*this);
         return *this;
     }
     ~AnyHandle() {
         if (object_ == nullptr || fork_depth_ != fork_depth()) return;
+        if (place_ == LedgerPlace::borrowed) return;
         erase_handle(place_, *object_);
         drop_reference(*object_);
     }
+
+    /// A handle that does not count, which lives beside `owner` and goes with it. Copies of it, and
+    /// what is made of it by a move, count.
+    AnyHandle(Borrowed, const AnyHandle& owner) noexcept
+        : object_(owner.object_), fork_depth_(owner.fork_depth_), place_(LedgerPlace::borrowed) {}
 
     [[nodiscard]] SharedObject* object() const noexcept { return object_; }
     [[nodiscard]] Offset offset() const noexcept {
@@ -69,6 +83,12 @@ class AnyHandle {
     }
 
   private:
+    void swap(AnyHandle& other) noexcept {
+        std::swap(object_, other.object_);
+        std::swap(fork_depth_, other.fork_depth_);
+        std::swap(place_, other.place_);
+    }
+
     explicit AnyHandle(SharedObject* object) noexcept
         : object_(object), fork_depth_(fork_depth()), place_(note_handle(*object)) {}
 
@@ -83,6 +103,7 @@ class Handle {
   public:
     Handle() = default;
     explicit Handle(AnyHandle any) noexcept : any_(std::move(any)) {}
+    Handle(Borrowed borrowed, const AnyHandle& owner) noexcept : any_(borrowed, owner) {}
 
     [[nodiscard]] T* get() const noexcept { return static_cast<T*>(any_.object()); }
     T& operator*() const noexcept { return *get(); }

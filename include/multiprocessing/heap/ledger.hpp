@@ -8,8 +8,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sys/single_threaded.h>
+
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,9 +26,11 @@ namespace multiprocessing::detail {
 
 /// Where a handle is noted.
 enum class LedgerPlace : std::uint32_t {
-    nowhere = 0,  // the handle counts, but dies uncounted with a process that leaves without it
-    bit = 1,      // the object's bit in the page for its region
-    first_entry = 2  // … and so on: the entries, one after the other
+    nowhere =
+        0,    // there was no memory: a process that leaves without destructors leaves it counted
+    bit = 1,  // the object's bit in the page for its region
+    first_entry = 2,       // … and so on: the entries, one after the other
+    borrowed = UINT32_MAX  // it does not count: another handle lives at least as long
 };
 
 /// A table of pages in this process's memory that many threads read while one makes it larger. The
@@ -81,10 +84,9 @@ class Ledger {
     LedgerPlace note(Offset object) {
         if (object % page_size != 0) {
             const BitPlace place(object);
-            LedgerPage* const page = page_of(place.region);
-            const std::uint64_t before =
-                page->word(place.word).fetch_or(place.bit, std::memory_order_relaxed);
-            if ((before & place.bit) == 0) return LedgerPlace::bit;
+            if (set_bit(page_of(place.region)->word(place.word), place.bit)) {
+                return LedgerPlace::bit;
+            }
         }
         const std::uint32_t entry = take_entry();
         // release: who buries this process finds the object made.
@@ -97,7 +99,7 @@ class Ledger {
         if (place == LedgerPlace::bit) {
             const BitPlace at(object);
             LedgerPage* const page = table(regions_).find(at.region).load();
-            page->word(at.word).fetch_and(~at.bit, std::memory_order_release);
+            clear_bit(page->word(at.word), at.bit);
         } else {
             give_entry(static_cast<std::uint32_t>(place) - static_cast<std::uint32_t>(first_entry));
         }
@@ -119,6 +121,28 @@ class Ledger {
         std::uint32_t word;
         std::uint64_t bit;
     };
+
+    // Only this process changes its words, so one with a single thread needs no locked instruction,
+    // which would be half of what a handle costs. The C library knows of the second thread before
+    // there is one.
+
+    /// @returns false when it was set
+    static bool set_bit(std::atomic<std::uint64_t>& word, std::uint64_t bit) noexcept {
+        if (!__libc_single_threaded) {
+            // release: who buries this process finds the object made.
+            return (word.fetch_or(bit, std::memory_order_release) & bit) == 0;
+        }
+        const std::uint64_t before = word.load(std::memory_order_relaxed);
+        word.store(before | bit, std::memory_order_release);
+        return (before & bit) == 0;
+    }
+    static void clear_bit(std::atomic<std::uint64_t>& word, std::uint64_t bit) noexcept {
+        if (!__libc_single_threaded) {
+            word.fetch_and(~bit, std::memory_order_release);
+        } else {
+            word.store(word.load(std::memory_order_relaxed) & ~bit, std::memory_order_release);
+        }
+    }
 
     static LedgerTable& table(const std::atomic<LedgerTable*>& place) noexcept {
         return *place.load(std::memory_order_acquire);
@@ -209,7 +233,7 @@ class Ledger {
             if (static_cast<std::uint32_t>(free_entries_.load()) != 0) return;
             if (entry_page_count_ == table(entry_pages_).capacity()) grow(entry_pages_, false);
             count = entry_page_count_ == 0 ? first_entries : later_entries;
-            if (entry_count_ > UINT32_MAX - 2 - count) throw std::bad_alloc();
+            if (entry_count_ > UINT32_MAX - 4 - count) throw std::bad_alloc();
             LedgerPage& page = add_page(LedgerPage::entries, count);
             table(entry_pages_)[entry_page_count_].store(&page, std::memory_order_release);
             ++entry_page_count_;

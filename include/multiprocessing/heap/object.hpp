@@ -100,7 +100,8 @@ class LivingEpochs {
 
 /// The two lists. The bits of an object's `remains`:
 ///      0 … 35   the next object of the list, in units of 64 bytes; 0 none
-///     36 … 63   limbo: how long after its birth the last handle was dropped, on the fork clock; the
+///     36 … 63   limbo: how long after its birth the last handle was dropped, on the fork clock;
+///     the
 ///               highest value stands for all longer times, after which whoever lives may have it
 class Remains {
   public:
@@ -136,7 +137,8 @@ class Remains {
         Offset first = state_.graveyard.load(std::memory_order_acquire);
         while (first != 0) {
             // Others only push, so an object that is still the first one has its old link.
-            if (state_.graveyard.compare_exchange_weak(first, next_of(*at(first)))) return at(first);
+            if (state_.graveyard.compare_exchange_weak(first, next_of(*at(first))))
+                return at(first);
         }
         return nullptr;
     }
@@ -177,8 +179,8 @@ class Remains {
     }
     static void set_next(SharedObject& object, Offset next) noexcept {
         std::uint64_t link = object.remains.load(std::memory_order_relaxed);
-        while (!object.remains.compare_exchange_weak(link,
-                                                  (link & ~place_mask) | next / block_alignment)) {
+        while (!object.remains.compare_exchange_weak(
+            link, (link & ~place_mask) | next / block_alignment)) {
         }
     }
 
@@ -188,13 +190,14 @@ class Remains {
             set_next(object, first);
             // release: pairs with the acquire of who walks the list.
         } while (!list.compare_exchange_weak(first, heap_.offset_of(&object),
-                                             std::memory_order_release,
-                                             std::memory_order_relaxed));
+                                             std::memory_order_release, std::memory_order_relaxed));
     }
 
     /// The heirs first, the count then: who has passed a handle on and ended has left it counted.
     static bool may_be_used(const SharedObject& object, const LivingEpochs& living) noexcept {
-        const auto age = [&] { return object.remains.load(std::memory_order_acquire) >> place_bits; };
+        const auto age = [&] {
+            return object.remains.load(std::memory_order_acquire) >> place_bits;
+        };
         const std::uint64_t noted = age();
         const bool is_endless = noted == ~std::uint64_t{0} >> place_bits;
         const std::uint64_t death = is_endless ? UINT64_MAX : object.birth() + noted;

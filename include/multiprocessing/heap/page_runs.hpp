@@ -69,13 +69,14 @@ class RunWord {
 
 /// What is known of a page. Kept apart from the page, so that a free one needs no memory.
 struct PageRecord {
-    std::atomic<std::uint64_t> blocks;  //  0  of a span's first page: its free blocks, see BlockList
-    std::atomic<std::uint32_t> run;     //  8  RunWord; of other pages than first ones: anything
-    std::uint32_t ends;                 // 12  of a cold run's last page: its length; else 0
-    std::uint32_t next;                 // 16  neighbours in the list of its size, 0 none
-    std::uint32_t previous;             // 20
-    std::uint32_t newer;                // 24  warm: neighbours in the order of freeing, 0 none
-    std::uint32_t older;                // 28  spans: 1 when in a list
+    std::atomic<std::uint64_t>
+        blocks;                      //  0  of a span's first page: its free blocks, see BlockList
+    std::atomic<std::uint32_t> run;  //  8  RunWord; of other pages than first ones: anything
+    std::uint32_t ends;              // 12  of a cold run's last page: its length; else 0
+    std::uint32_t next;              // 16  neighbours in the list of its size, 0 none
+    std::uint32_t previous;          // 20
+    std::uint32_t newer;             // 24  warm: neighbours in the order of freeing, 0 none
+    std::uint32_t older;             // 28  spans: 1 when in a list
 };
 static_assert(sizeof(PageRecord) == 32);
 
@@ -136,7 +137,8 @@ class PageRuns {
         records_[page].run.store(word.word(), std::memory_order_release);
     }
 
-    /// Takes a run of `pages` pages: one that has pages before one that has none. It is `used` then.
+    /// Takes a run of `pages` pages: one that has pages before one that has none. It is `used`
+    /// then.
     Run take(std::uint64_t pages) noexcept {
         if (pages > end_) return {};
         const auto count = static_cast<std::uint32_t>(pages);

@@ -5,6 +5,7 @@
 // Arena; without its names in /dev/shm. Floor 1. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -32,6 +33,16 @@ namespace multiprocessing::detail {
 /// A place in the segment: bytes from its beginning, the same in every process. 0 is no place.
 using Offset = std::uint64_t;
 
+/// Lets a write beyond RLIMIT_FSIZE be an error, where it would end the process: the error that
+/// says so could not even be printed to a file. As Python does at its start; a program's own choice
+/// stays.
+inline void ignore_file_size_signal() noexcept {
+    struct sigaction action {};
+    if (::sigaction(SIGXFSZ, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+    action.sa_handler = SIG_IGN;
+    (void)::sigaction(SIGXFSZ, &action, nullptr);
+}
+
 /// A shared mapping of a memfd. It has no name, so the kernel frees it with its last process.
 class Segment {
   public:
@@ -46,7 +57,10 @@ class Segment {
         rlimit limit{};
         check(::getrlimit(RLIMIT_FSIZE, &limit), "getrlimit");
         // Beyond it ftruncate would not only fail: it would raise SIGXFSZ.
-        if (size > limit.rlim_cur) throw_system_error("ftruncate", EFBIG);
+        if (size > limit.rlim_cur) {
+            ignore_file_size_signal();
+            throw_system_error("ftruncate", EFBIG);
+        }
         Descriptor file(check(::memfd_create("multiprocessing", MFD_CLOEXEC), "memfd_create"));
         check(retry_on_eintr([&] { return ::ftruncate(file.get(), static_cast<off_t>(size)); }),
               "ftruncate");
@@ -82,8 +96,8 @@ class Segment {
         const std::size_t page = mapped_region::get_page_size();
         const Offset first = offset / page * page;
         const std::size_t whole = (offset + length + page - 1) / page * page - first;
-        const int result = retry_on_eintr(
-            [&] { return ::madvise(base() + first, whole, populate_write); });
+        const int result =
+            retry_on_eintr([&] { return ::madvise(base() + first, whole, populate_write); });
         if (result == 0) return;
         if (errno != EINVAL) throw std::bad_alloc();
         // Before Linux 5.14, and where memory is emulated: a store to each page, of what is there.
@@ -162,6 +176,12 @@ inline std::size_t default_segment_size() {
     if (const char* text = std::getenv("MULTIPROCESSING_HEAP_SIZE")) {
         return std::clamp<std::size_t>(std::strtoull(text, nullptr, 10), Segment::smallest,
                                        largest);
+    }
+    // Valgrind keeps a record of each page that is mapped, some seconds for each GiB, and has
+    // itself preloaded.
+    const char* const preloaded = std::getenv("LD_PRELOAD");
+    if (preloaded != nullptr && std::strstr(preloaded, "vgpreload") != nullptr) {
+        return std::size_t{1} << 28;
     }
     struct sysinfo info {};
     check(::sysinfo(&info), "sysinfo");

@@ -24,10 +24,11 @@ namespace multiprocessing::detail {
 
 /// Objects that nobody has a counted handle on, see object.hpp, and who looks after them.
 struct RemainsState {
-    std::atomic<Offset> limbo;      // objects that a forked child may still use
-    std::atomic<Offset> graveyard;  // objects that are to be destroyed
-    RobustMutex lock;               // for taking objects out of either
-    RobustMutex sweeping;           // for giving back what a dead process held; before `lock`
+    std::atomic<Offset> limbo;               // objects that a forked child may still use
+    std::atomic<Offset> graveyard;           // objects that are to be destroyed
+    std::atomic<std::uint32_t> has_orphans;  // whether to look for dead ones at the next end
+    RobustMutex lock;                        // for taking objects out of either
+    RobustMutex sweeping;  // for giving back what a dead process held; before `lock`
 };
 
 /// What lies at the beginning of the segment.
@@ -116,8 +117,8 @@ class Heap {
     [[nodiscard]] HeapHeader& header() const noexcept { return *at<HeapHeader>(0); }
     static constexpr Offset records_at() noexcept { return 1 << 14; }
     [[nodiscard]] Offset family_at() const noexcept {
-        return (records_at() + Allocator::records_size(segment_.size()) + page_size - 1) / page_size *
-               page_size;
+        return (records_at() + Allocator::records_size(segment_.size()) + page_size - 1) /
+               page_size * page_size;
     }
 
     [[nodiscard]] std::uint64_t first_page() const noexcept {

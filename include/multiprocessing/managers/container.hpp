@@ -30,11 +30,11 @@ struct ManagerState : SharedObject {
 
 /// The head of a container.
 struct ContainerState : SharedObject {
-    LockWord lock;                        // 24
-    Offset manager;                       // 32  ManagerState, of which the container has a count
-    std::atomic<Offset> table{0};         // 40  what it holds now
-    std::atomic<std::uint64_t> user{0};   // 48  this_thread() of who runs a function of the
-                                          //     program's
+    LockWord lock;                       // 24
+    Offset manager;                      // 32  ManagerState, of which the container has a count
+    std::atomic<Offset> table{0};        // 40  what it holds now
+    std::atomic<std::uint64_t> user{0};  // 48  this_thread() of who runs a function of the
+                                         //     program's
 
     ContainerState(ObjectKind kind, const AnyHandle& manager_handle) noexcept
         : SharedObject(kind), manager(manager_handle.offset()) {

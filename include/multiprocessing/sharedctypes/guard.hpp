@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -67,6 +68,18 @@ class GuardedHandle {
 
     explicit GuardedHandle(AnyHandle handle) : state_(std::move(handle)), lock_(lock_of(state_)) {}
 
+    GuardedHandle(const GuardedHandle& other) noexcept
+        : state_(other.state_), lock_(lock_of(state_)) {}
+    GuardedHandle(GuardedHandle&& other) noexcept
+        : state_(std::move(other.state_)), lock_(lock_of(state_)) {}
+    GuardedHandle& operator=(GuardedHandle other) noexcept {
+        std::destroy_at(&lock_);  // first: it may go with the state
+        std::swap(state_, other.state_);
+        std::construct_at(&lock_, lock_of(state_));
+        return *this;
+    }
+    ~GuardedHandle() = default;
+
     [[nodiscard]] AnyLock& lock() const noexcept { return lock_; }
     [[nodiscard]] T* elements() const noexcept {
         return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(state_.get()) + elements_at<T>);
@@ -84,10 +97,10 @@ class GuardedHandle {
         const std::size_t behind = elements_at<T> - sizeof(GuardedState) + count * sizeof(T);
         return make_with_trailing<GuardedState>(behind, lock, std::uint64_t{count});
     }
-    static AnyLock lock_of(const Handle<GuardedState>& state) {
-        const bool own = state->other_lock == 0;
-        return AnyLock::from_shared_handle(own ? state.any()
-                                               : AnyHandle::from_offset(state->other_lock));
+    static AnyLock lock_of(const Handle<GuardedState>& state) noexcept {
+        // A value that is its own lock keeps it alive: a second handle would only cost time.
+        if (!state || state->other_lock == 0) return AnyLock(Borrowed{}, state.any());
+        return AnyLock::from_shared_handle(AnyHandle::from_offset(state->other_lock));
     }
 
     Handle<GuardedState> state_;

@@ -204,6 +204,8 @@ class BasicLock : public detail::StandardLockable<BasicLock> {
         : handle_(detail::make_shared_object<detail::LockState>(recursive)) {}
     /// For the classes derived from it: a handle that has arrived.
     explicit BasicLock(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+    BasicLock(detail::Borrowed borrowed, const detail::AnyHandle& owner) noexcept
+        : handle_(borrowed, owner) {}
 
   private:
     detail::Handle<detail::LockState> handle_;
@@ -262,10 +264,12 @@ class AnyLock : public BasicLock {
     /// @throws TypeError when it is the other one
     operator RLock() const { return convert<RLock>(true); }
 
-    /// For the library: the handle that has arrived.
+    /// For the library: the handle that has arrived, and one that goes with `owner`.
     static AnyLock from_shared_handle(detail::AnyHandle handle) {
         return AnyLock(std::move(handle));
     }
+    AnyLock(detail::Borrowed borrowed, const detail::AnyHandle& owner) noexcept
+        : BasicLock(borrowed, owner) {}
 
     friend std::string text_of(const AnyLock& lock) {
         if (lock.state().is_recursive()) return detail::recursive_lock_text(lock.state());
