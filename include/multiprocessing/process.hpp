@@ -119,6 +119,7 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
             throw AssertionError("daemonic processes are not allowed to have children");
         }
         state.reap();
+        detail::heap().fit_address_space();
         child_ = StartMethod::start(
             identity(state),
             [this] {

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "multiprocessing/heap/page_runs.hpp"
@@ -189,6 +190,16 @@ class Allocator {
         return runs_.run(block / page_size).kind() == RunWord::span;
     }
 
+    /// Makes sure that all that is in use is mapped in this process. Nearly always it is.
+    void cover() const noexcept {
+        if (used_space() > segment_.mapped()) [[unlikely]]
+            extend();
+    }
+    [[gnu::cold, gnu::noinline]] void extend() const noexcept {
+        // Nobody can go on without it, and where this is called nothing may throw.
+        if (!segment_.extend(used_space())) std::terminate();
+    }
+
     /// Returns how many bytes lie before the part of the segment that is not in use: what has been
     /// used of its address space.
     [[nodiscard]] std::size_t used_space() const noexcept {
@@ -218,6 +229,7 @@ class Allocator {
         return runs_.record(span).blocks;
     }
     [[nodiscard]] std::atomic<std::uint64_t>& link_of(Offset block) const noexcept {
+        cover();
         return *reinterpret_cast<std::atomic<std::uint64_t>*>(segment_.base() + block);
     }
 
@@ -391,6 +403,7 @@ class Allocator {
         const PageRuns::Run run = runs_.take(RunWord::span_pages);
         if (run.first == 0) throw std::bad_alloc();
         const Offset begin = Offset{run.first} * page_size;
+        map_or_give_back(run, span_size);
         if (!run.has_pages) reserve_or_give_back(run, span_size);
         if (!run.is_zero) {
             const std::size_t step = units_of_class(size_class) * block_alignment;
@@ -461,11 +474,19 @@ class Allocator {
         if (size >= worth_asking && size > available_memory()) throw std::bad_alloc();
         const PageRuns::Run run = runs_.take((size + page_size - 1) / page_size);
         if (run.first == 0) throw std::bad_alloc();
+        map_or_give_back(run, size);
         if (!run.has_pages && (size <= span_size || strict_overcommit())) {
             reserve_or_give_back(run, size);
         }
         if (zero != nullptr) *zero = run.is_zero;
         return Offset{run.first} * page_size;
+    }
+
+    void map_or_give_back(const PageRuns::Run& run, std::size_t size) {
+        const std::size_t end = Offset{run.first} * page_size + size;
+        if (end <= segment_.mapped() || segment_.extend(end)) return;
+        runs_.give_back_untouched(run);
+        throw std::bad_alloc();
     }
 
     /// Makes sure that touching the run will not end in SIGBUS. Large blocks are trusted to an

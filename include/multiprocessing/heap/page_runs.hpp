@@ -91,7 +91,9 @@ struct PageRunsState {
         std::uint32_t first[classes];
     };
 
+    // On a cache line of its own: all processes look at it, see Allocator::cover.
     std::atomic<std::uint64_t> frontier;  // the first page that was never used, or is so again
+    std::byte unused[56];                 //
     std::uint64_t warm_pages;             // in warm runs
     std::uint32_t oldest;                 // the warm run that was freed first
     std::uint32_t newest;                 // and last
@@ -369,7 +371,11 @@ class PageRuns {
     /// Takes the pages from a leaving run. @pre the caller holds `cleaning`
     void clean(std::uint32_t first) noexcept {
         const std::uint32_t pages = run(first).pages();
+        // Of pages that this process has not mapped another one could tell that they are zero.
+        const std::size_t end = (std::size_t{first} + pages) * page_size;
+        const bool is_mapped = end <= segment_.mapped() || segment_.extend(end);
         const bool is_zero =
+            is_mapped &&
             segment_.release_pages(Offset{first} * page_size, std::size_t{pages} * page_size);
         const Guard guard(*this);
         insert_cold(first, pages, is_zero);

@@ -5,6 +5,7 @@
 // Arena; without its names in /dev/shm. Floor 1. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -67,25 +68,85 @@ class Segment {
         return map(std::move(file));
     }
 
-    /// Maps the segment behind `file`, which another process made.
+    /// Maps the segment behind `file`, which another process made: as much of it as this process's
+    /// address space has room for, see cover().
     static Segment map(Descriptor file) {
         struct stat status {};
         check(::fstat(file.get(), &status), "fstat");
         Segment segment;
-        segment.region_ = map_sparse_file(file.get(), static_cast<std::size_t>(status.st_size));
+        segment.size_ = static_cast<std::size_t>(status.st_size);
+        segment.region_ = map_what_fits(file.get(), segment.size_);
+        segment.mapped_.store(segment.region_.get_size());
         // A core dump would otherwise walk the whole reservation. Advice: a failure costs nothing.
-        (void)::madvise(segment.base(), segment.size(), MADV_DONTDUMP);
+        (void)::madvise(segment.base(), segment.mapped(), MADV_DONTDUMP);
         segment.device_ = status.st_dev;
         segment.inode_ = status.st_ino;
         segment.file_ = std::move(file);
         return segment;
     }
 
+    Segment(Segment&& other) noexcept
+        : region_(std::move(other.region_)),
+          size_(other.size_),
+          mapped_(other.mapped_.load()),
+          file_(std::move(other.file_)),
+          device_(other.device_),
+          inode_(other.inode_) {}
+    Segment& operator=(Segment&& other) noexcept {
+        region_ = std::move(other.region_);
+        size_ = other.size_;
+        mapped_.store(other.mapped_.load());
+        file_ = std::move(other.file_);
+        device_ = other.device_;
+        inode_ = other.inode_;
+        return *this;
+    }
+    ~Segment() = default;
+
     [[nodiscard]] std::byte* base() const noexcept {
         return static_cast<std::byte*>(region_.get_address());
     }
-    [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] int fd() const noexcept { return file_.get(); }
+
+    // A process whose address space is limited later than the segment was made has only the
+    // beginning of it mapped, and more as it is used.
+
+    /// Returns how many bytes from the beginning this process has mapped.
+    [[nodiscard]] std::size_t mapped() const noexcept {
+        return mapped_.load(std::memory_order_relaxed);
+    }
+
+    /// Maps the segment as far as `end`, at least. @returns false when there is no room for it
+    [[nodiscard]] bool extend(std::size_t end) const noexcept {
+        constexpr std::size_t step = std::size_t{1} << 26;
+        constexpr int most_tries = 1000;
+        const std::size_t page = mapped_region::get_page_size();
+        end = std::min(size_, (end + page - 1) / page * page);
+        for (int tries = 0; tries < most_tries; ++tries) {
+            std::size_t now = mapped_.load();
+            if (now >= end) return true;
+            for (const std::size_t wanted : {std::min(size_, end + step), end}) {
+                // In place, from the last page on; another thread that does the same makes it fail.
+                void* const last = base() + now - page;
+                if (::mremap(last, page, page + wanted - now, 0) != last) continue;
+                mapped_.compare_exchange_strong(now, wanted);
+                return true;
+            }
+            ::sched_yield();
+        }
+        return false;
+    }
+
+    /// Unmaps what lies behind `end`. @pre nothing there is in use
+    void shrink(std::size_t end) noexcept {
+        const std::size_t page = mapped_region::get_page_size();
+        end = (end + page - 1) / page * page;
+        const std::size_t now = mapped_.load();
+        if (end >= now) return;
+        mapped_.store(end);
+        if (!region_.shrink_by(now - end)) mapped_.store(now);
+    }
 
     // Pages are taken and given back through the mapping. The descriptor is only a number, which
     // may be another file's by now: a daemon closes all descriptors and opens its own.
@@ -140,7 +201,20 @@ class Segment {
     static constexpr int populate_write = 23;  // of the kernel's interface, which glibc may lack
 #endif
 
+    static mapped_region map_what_fits(int fd, std::size_t size) {
+        constexpr std::size_t granule = std::size_t{1} << 20;
+        for (std::size_t part = size;; part = part / 2 / granule * granule) {
+            try {
+                return map_sparse_file(fd, part);
+            } catch (const std::system_error& error) {
+                if (error.code() != std::errc::not_enough_memory || part <= smallest) throw;
+            }
+        }
+    }
+
     mapped_region region_;
+    std::size_t size_ = 0;
+    mutable std::atomic<std::size_t> mapped_{0};
     Descriptor file_;
     dev_t device_ = 0;
     ino_t inode_ = 0;
@@ -169,7 +243,7 @@ inline std::uint64_t available_memory() {
 }
 
 /// Returns how large a family's segment is, in bytes: MULTIPROCESSING_HEAP_SIZE where the
-/// environment has it, else four times the machine's memory, at least 64 GiB. It is address space,
+/// environment has it, else twice the machine's memory, at least 64 GiB. It is address space,
 /// of which only the touched pages cost memory.
 inline std::size_t default_segment_size() {
     constexpr std::size_t largest = std::size_t{1} << 41;
@@ -186,21 +260,23 @@ inline std::size_t default_segment_size() {
     struct sysinfo info {};
     check(::sysinfo(&info), "sysinfo");
     const std::size_t memory = static_cast<std::size_t>(info.totalram) * info.mem_unit;
-    return std::clamp(std::bit_ceil(4 * memory), std::size_t{1} << 36, largest);
+    return std::clamp(std::bit_ceil(2 * memory), std::size_t{1} << 36, largest);
 }
 
 /// Returns how much of a limited address space (RLIMIT_AS) the segment may take: a quarter of what
 /// this process has left, so that at least three quarters remain for the program.
-inline std::size_t address_space_share() {
+/// @param mapped how much of what the process has is the segment itself
+inline std::size_t address_space_share(std::size_t mapped = 0) {
     rlimit limit{};
     check(::getrlimit(RLIMIT_AS, &limit), "getrlimit");
     if (limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
     char text[64] = {};
     (void)read_small_file("/proc/self/statm", text, sizeof text - 1);
-    const std::size_t used = std::strtoull(text, nullptr, 10) * mapped_region::get_page_size();
+    const std::size_t all = std::strtoull(text, nullptr, 10) * mapped_region::get_page_size();
+    const std::size_t others = all - std::min(all, mapped);
     const auto whole = static_cast<std::size_t>(limit.rlim_cur);
     // What comes with it (records in the C library, a page or two) is a thousandth at the most.
-    return (whole - std::min(used, whole)) / 4 / 1000 * 999;
+    return (whole - std::min(others, whole)) / 4 / 1000 * 999;
 }
 
 /// Makes the segment of a new family: where address space or files are limited, the largest that

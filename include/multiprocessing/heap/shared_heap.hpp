@@ -95,9 +95,24 @@ class Heap {
     [[nodiscard]] std::atomic<Offset>& descriptor_lot() noexcept { return header().descriptor_lot; }
     [[nodiscard]] std::atomic<Offset>& fork_server() noexcept { return header().fork_server; }
 
+    /// Gives address space back, where RLIMIT_AS has become too small since the segment was mapped:
+    /// without it the program could allocate nothing any more. What is used of the segment, and
+    /// some more, stays mapped; the rest comes back as it is used, where there is room.
+    void fit_address_space() noexcept {
+        try {
+            constexpr std::size_t reserve = std::size_t{1} << 26;
+            const std::size_t share = address_space_share(segment_.mapped());
+            if (segment_.mapped() / 2 <= share) return;
+            segment_.shrink(std::max(share, allocator_.used_space() + reserve));
+        } catch (...) {
+            // Nothing that can be done about it: the limit is what the program wants.
+        }
+    }
+
     /// Returns this process's address of a place in the segment.
     template <class T = std::byte>
     [[nodiscard]] T* at(Offset offset) const noexcept {
+        allocator_.cover();
         return reinterpret_cast<T*>(segment_.base() + offset);
     }
 
@@ -112,9 +127,15 @@ class Heap {
           mailbox_(std::move(mailbox)),
           requests_(std::move(requests)),
           allocator_(segment_, header().allocator, records_at(), first_page()),
-          family_(header().family, at<ProcessRecord>(family_at())) {}
+          family_(header().family,
+                  reinterpret_cast<ProcessRecord*>(segment_.base() + family_at())) {
+        // All that lies before the first page is used without a look at what is mapped.
+        if (!segment_.extend(first_page() * page_size)) throw_system_error("mremap", ENOMEM);
+    }
 
-    [[nodiscard]] HeapHeader& header() const noexcept { return *at<HeapHeader>(0); }
+    [[nodiscard]] HeapHeader& header() const noexcept {
+        return *reinterpret_cast<HeapHeader*>(segment_.base());  // mapped in any case
+    }
     static constexpr Offset records_at() noexcept { return 1 << 14; }
     [[nodiscard]] Offset family_at() const noexcept {
         return (records_at() + Allocator::records_size(segment_.size()) + page_size - 1) /

@@ -178,6 +178,7 @@ void work(const WorkerOrders& orders, Initialize initialize) {
     ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     try {
         initialize();
+        heap().fit_address_space();  // limiting it is what many an initializer does
     } catch (const ExitRequest&) {
         throw;
     } catch (...) {
