@@ -374,9 +374,8 @@ class PageRuns {
         // Of pages that this process has not mapped another one could tell that they are zero.
         const std::size_t end = (std::size_t{first} + pages) * page_size;
         const bool is_mapped = end <= segment_.mapped() || segment_.extend(end);
-        const bool is_zero =
-            is_mapped &&
-            segment_.release_pages(Offset{first} * page_size, std::size_t{pages} * page_size);
+        const bool is_zero = is_mapped && segment_.release_pages(Offset{first} * page_size,
+                                                                 std::size_t{pages} * page_size);
         const Guard guard(*this);
         insert_cold(first, pages, is_zero);
     }

@@ -70,7 +70,7 @@ class Segment {
 
     /// Maps the segment behind `file`, which another process made: as much of it as this process's
     /// address space has room for, see cover().
-    static Segment map(Descriptor file) {
+    [[gnu::cold, gnu::noinline]] static Segment map(Descriptor file) {
         struct stat status {};
         check(::fstat(file.get(), &status), "fstat");
         Segment segment;
@@ -263,8 +263,9 @@ inline std::size_t default_segment_size() {
     return std::clamp(std::bit_ceil(2 * memory), std::size_t{1} << 36, largest);
 }
 
-/// Returns how much of a limited address space (RLIMIT_AS) the segment may take: a quarter of what
-/// this process has left, so that at least three quarters remain for the program.
+/// Returns how much of a limited address space (RLIMIT_AS) the segment may take: a fifth of what
+/// this process has left, so that with all that comes with it three quarters remain for the
+/// program.
 /// @param mapped how much of what the process has is the segment itself
 inline std::size_t address_space_share(std::size_t mapped = 0) {
     rlimit limit{};
@@ -275,8 +276,7 @@ inline std::size_t address_space_share(std::size_t mapped = 0) {
     const std::size_t all = std::strtoull(text, nullptr, 10) * mapped_region::get_page_size();
     const std::size_t others = all - std::min(all, mapped);
     const auto whole = static_cast<std::size_t>(limit.rlim_cur);
-    // What comes with it (records in the C library, a page or two) is a thousandth at the most.
-    return (whole - std::min(others, whole)) / 4 / 1000 * 999;
+    return (whole - std::min(others, whole)) / 5;
 }
 
 /// Makes the segment of a new family: where address space or files are limited, the largest that

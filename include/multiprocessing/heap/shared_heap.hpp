@@ -48,7 +48,7 @@ struct HeapHeader {
 class Heap {
   public:
     /// Makes a new heap in a new segment. @throws std::system_error EMFILE, ENFILE
-    static std::unique_ptr<Heap> create(Segment segment) {
+    [[gnu::cold, gnu::noinline]] static std::unique_ptr<Heap> create(Segment segment) {
         auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment), make_socket_pair(SOCK_DGRAM),
                                                    make_socket_pair(SOCK_SEQPACKET)));
         HeapHeader& header = heap->header();
@@ -64,7 +64,9 @@ class Heap {
     /// Opens the heap that another process made.
     /// @param mailbox, requests what that process's heap has as such
     /// @throws RuntimeError when the segment is not one of this version of the library
-    static std::unique_ptr<Heap> open(Segment segment, SocketPair mailbox, SocketPair requests) {
+    [[gnu::cold, gnu::noinline]] static std::unique_ptr<Heap> open(Segment segment,
+                                                                   SocketPair mailbox,
+                                                                   SocketPair requests) {
         auto heap = std::unique_ptr<Heap>(
             new Heap(std::move(segment), std::move(mailbox), std::move(requests)));
         const HeapHeader& header = heap->header();
