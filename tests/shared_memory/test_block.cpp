@@ -140,7 +140,7 @@ TEST_CASE("SharedMemory says what is wrong with a name or a size", "[shm]") {
     REQUIRE(error_of([&] { SharedMemory({.name = std::string(300, 'x')}); }) != 0);
     block.unlink();
 
-    const mp::detail::Descriptor empty = mp::detail::open_named_memory(name, O_CREAT | O_EXCL);
+    const auto empty = mp::detail::make_named_memory(name);
     REQUIRE_THROWS_AS(SharedMemory({.name = name}), mp::ValueError);
     REQUIRE(is_there(name));
     mp::detail::unlink_named_memory(name);

@@ -1,72 +1,32 @@
 // multiprocessing/detail/named_memory.hpp
 //
-// Memory with a name that unrelated processes find it by (shm_open), and its mapping. Floor 0.
-// Start at create_named_memory. SPDX-License-Identifier: MIT
+// Memory with a name that unrelated processes find it by. Boost.Interprocess has the names and the
+// mappings; here is what it lacks: memory that is taken when a block is made, and errors that name
+// the call and the block. Floor 0. Start at create_named_memory. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/shared_memory_object.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "multiprocessing/detail/mapped_region.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/errors.hpp"
 
 namespace multiprocessing::detail {
 
-/// A shared mapping of a file from its beginning, or none.
-class SharedMapping {
-  public:
-    SharedMapping() = default;
-    /// @throws std::system_error ENOMEM, ENODEV
-    SharedMapping(int fd, std::size_t size)
-        : SharedMapping(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), size,
-                        "mmap") {}
-    SharedMapping(SharedMapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-    SharedMapping& operator=(SharedMapping&& other) noexcept {
-        if (this != &other) {
-            reset();
-            bytes_ = std::exchange(other.bytes_, {});
-        }
-        return *this;
-    }
-    ~SharedMapping() { reset(); }
-
-    [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
-    [[nodiscard]] explicit operator bool() const noexcept { return bytes_.data() != nullptr; }
-
-    /// Maps the same memory a second time; it needs neither a descriptor nor a name any more.
-    /// @throws std::system_error ENOMEM
-    [[nodiscard]] SharedMapping duplicate() const {
-        if (!*this) return {};
-        // An old size of 0 leaves the old mapping of shared memory in place, see mremap(2).
-        return {::mremap(bytes_.data(), 0, bytes_.size(), MREMAP_MAYMOVE), bytes_.size(), "mremap"};
-    }
-
-    /// munmap cannot fail for a mapping that is there as a whole.
-    void reset() noexcept {
-        if (*this) ::munmap(bytes_.data(), bytes_.size());
-        bytes_ = {};
-    }
-
-  private:
-    SharedMapping(void* base, std::size_t size, const char* call) {
-        if (base == MAP_FAILED) throw_system_error(call);
-        bytes_ = {static_cast<std::byte*>(base), size};
-    }
-
-    std::span<std::byte> bytes_;
-};
+using boost::interprocess::shared_memory_object;
 
 /// Throws the std::system_error of a call that failed for the block of this name.
 [[noreturn]] inline void throw_name_error(const char* call, const std::string& name,
@@ -77,16 +37,41 @@ class SharedMapping {
 /// Removes the name. The memory lives on for those who have mapped it.
 /// @throws std::system_error ENOENT, EACCES
 inline void unlink_named_memory(const std::string& name) {
-    if (::shm_unlink(("/" + name).c_str()) == -1) throw_name_error("shm_unlink", name);
+    // It returns whether shm_unlink worked, and leaves errno as that set it.
+    if (!shared_memory_object::remove(name.c_str())) throw_name_error("shm_unlink", name);
+}
+
+/// Returns the memory that `open` gives; the errors are those of the block of this name.
+template <class Open>
+shared_memory_object open_memory_object(const std::string& name, Open open) {
+    for (;;) {
+        try {
+            return open(name.c_str());
+        } catch (const boost::interprocess::interprocess_exception& error) {
+            // Later releases of Boost than 1.81 try again by themselves.
+            if (errno_of(error) == EINTR) continue;
+            throw_name_error("shm_open", name, errno_of(error));
+        }
+    }
 }
 
 /// Opens memory for reading and writing. @param name without a slash
-/// @throws std::system_error ENOENT, EACCES, ENAMETOOLONG, EMFILE; with O_CREAT | O_EXCL EEXIST
-inline Descriptor open_named_memory(const std::string& name, int flags = 0) {
-    const std::string path = "/" + name;
-    Descriptor file(retry_on_eintr([&] { return ::shm_open(path.c_str(), flags | O_RDWR, 0600); }));
-    if (!file) throw_name_error("shm_open", name);
-    return file;
+/// @throws std::system_error ENOENT, EACCES, ENAMETOOLONG, EMFILE
+inline shared_memory_object open_named_memory(const std::string& name) {
+    return open_memory_object(name, [](const char* text) {
+        return shared_memory_object(boost::interprocess::open_only, text,
+                                    boost::interprocess::read_write);
+    });
+}
+
+/// Makes memory of this name, still without a size. @param name without a slash
+/// @throws std::system_error EEXIST, EACCES, ENAMETOOLONG, EMFILE
+inline shared_memory_object make_named_memory(const std::string& name) {
+    return open_memory_object(name, [](const char* text) {
+        return shared_memory_object(boost::interprocess::create_only, text,
+                                    boost::interprocess::read_write,
+                                    boost::interprocess::permissions(0600));
+    });
 }
 
 /// Takes the memory of a file now: ftruncate alone makes a hole, and whoever touches it when the
@@ -111,6 +96,9 @@ inline void reserve_memory(int fd, off_t size) {
 }
 
 /// Gives a new file its size, for good. @throws std::system_error ENOSPC, EFBIG
+// shared_memory_object::truncate would not do: it takes the memory first, so that a large block is
+// empty for long to others; it begins again with all of it at each signal; and the kernel may send
+// SIGXFSZ.
 inline void set_memory_size(int fd, std::int64_t size) {
     // Beyond this limit the kernel would send SIGXFSZ, which ends the process.
     struct rlimit limit {};
@@ -124,13 +112,14 @@ inline void set_memory_size(int fd, std::int64_t size) {
 /// Makes memory of this name and size, all zero.
 /// @throws std::system_error EEXIST, ENOSPC, EFBIG, ENOMEM, EACCES, EMFILE; then the name is not
 ///         there, unless it was before
-inline SharedMapping create_named_memory(const std::string& name, std::int64_t size) {
-    const Descriptor file = open_named_memory(name, O_CREAT | O_EXCL);
+inline mapped_region create_named_memory(const std::string& name, std::int64_t size) {
+    const shared_memory_object file = make_named_memory(name);
     try {
-        set_memory_size(file.get(), size);
-        return {file.get(), static_cast<std::size_t>(size)};
+        const int fd = file.get_mapping_handle().handle;
+        set_memory_size(fd, size);
+        return map_file(fd, static_cast<std::size_t>(size));
     } catch (...) {
-        ::shm_unlink(("/" + name).c_str());  // its error, if any, is not the one to report
+        shared_memory_object::remove(name.c_str());  // its error, if any, is not the one to report
         throw;
     }
 }
@@ -150,7 +139,7 @@ inline std::string random_memory_name() {
 
 /// Makes memory under a new name, which `name` then has. @param make_name gives names to try
 template <class MakeName>
-SharedMapping create_named_memory(std::string& name, std::int64_t size, MakeName make_name) {
+mapped_region create_named_memory(std::string& name, std::int64_t size, MakeName make_name) {
     for (;;) {
         name = make_name();
         try {
@@ -163,13 +152,13 @@ SharedMapping create_named_memory(std::string& name, std::int64_t size, MakeName
 
 /// Maps all of the memory of this name, whoever made it.
 /// @throws std::system_error ENOENT, EACCES, ENOMEM, EMFILE @throws ValueError when it is empty
-inline SharedMapping attach_named_memory(const std::string& name) {
-    const Descriptor file = open_named_memory(name);
-    struct stat status {};
-    check(::fstat(file.get(), &status), "fstat");
+inline mapped_region attach_named_memory(const std::string& name) {
+    const shared_memory_object file = open_named_memory(name);
+    boost::interprocess::offset_t size = 0;
+    if (!file.get_size(size)) throw_name_error("fstat", name);
     // Its maker is between shm_open and ftruncate, or was killed there.
-    if (status.st_size == 0) throw ValueError("the shared memory \"" + name + "\" is empty");
-    return {file.get(), static_cast<std::size_t>(status.st_size)};
+    if (size == 0) throw ValueError("the shared memory \"" + name + "\" is empty");
+    return map_file(file.get_mapping_handle().handle, static_cast<std::size_t>(size));
 }
 
 }  // namespace multiprocessing::detail

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "multiprocessing/detail/mapped_region.hpp"
 #include "multiprocessing/detail/named_memory.hpp"
 #include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/errors.hpp"
@@ -81,7 +82,7 @@ class SharedMemory {
         } else {
             mapping_ = detail::create_named_memory(name_, size);
         }
-        size_ = mapping_.bytes().size();
+        size_ = mapping_.get_size();
     }
 
     /// What was moved from is closed, and has no name.
@@ -109,15 +110,15 @@ class SharedMemory {
     /// the block was moved to ends.
     /// @throws ValueError after close
     [[nodiscard]] std::span<std::byte> buf() const {
-        if (!mapping_) throw ValueError("the shared memory is closed");
-        return mapping_.bytes();
+        if (mapping_.get_size() == 0) throw ValueError("the shared memory is closed");
+        return detail::bytes_of(mapping_);
     }
 
     /// Gives this object's access to the memory up. A second call does nothing.
     ///
     /// Differs: CPython refuses while there are views of `buf`. A span does not tell that it is
     /// there.
-    void close() noexcept { mapping_.reset(); }
+    void close() noexcept { mapping_ = detail::mapped_region(); }
 
     /// Removes the name: nobody finds the block by it any more. Those who have it keep it, and the
     /// memory is freed with the last of them.
@@ -133,7 +134,7 @@ class SharedMemory {
         SharedMemory other;
         other.name_ = name_;
         other.size_ = size_;
-        other.mapping_ = mapping_.duplicate();
+        if (mapping_.get_size() != 0) other.mapping_ = detail::map_again(mapping_, size_);
         return other;
     }
 
@@ -179,7 +180,7 @@ class SharedMemory {
 
     std::string name_;
     std::size_t size_ = 0;
-    detail::SharedMapping mapping_;
+    detail::mapped_region mapping_;
 };
 
 }  // namespace multiprocessing::shared_memory
