@@ -1,7 +1,7 @@
 """The rows of the table and the plots: what is measured, against whom, and what is to be reached.
 
 A row's key is what the programs print; see measure.hpp. All values are nanoseconds, unless the unit
-says bytes.
+says bytes or times.
 """
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Goal:
     """At most so many times what a contender takes, at most so much, or both."""
     times: float | None = None
     of: str | None = None  # the contender
-    at_most: float | None = None  # in the value's own unit: nanoseconds, bytes
+    at_most: float | None = None  # in the value's own unit: nanoseconds, bytes, times
 
     def is_reached(self, medians):
         """Says whether the medians by contender reach the goal; None where something is missing."""
@@ -121,6 +121,13 @@ SECTIONS = {
             times(1.5, "two copies")),
         Row("heap/64 B", "a block of 64 B, taken and given back", "ns"),
     ],
+    "The heap after a day": [
+        Row("heap/day memory", "memory above 16 MiB to what is alive, at worst", "×", at_most(1.5)),
+        Row("heap/day address space", "address space used to the most that was alive", "×",
+            at_most(2)),
+        Row("heap/day left", "memory when all is given back", "MiB"),
+        Row("heap/day time", "a block, 16 B to 64 MiB: taken, touched, given back", "ns"),
+    ],
     "Compile, g++ -O2": [
         Row("compile/pool_map", "multiprocessing.hpp, Pool.map", "s", at_most(4 * SECOND)),
         Row("compile/queue", "multiprocessing/queues.hpp, Queue", "s", at_most(2.5 * SECOND)),
@@ -138,6 +145,8 @@ PLOTS = [
     Plot("queue/length", "Queue, put and get, by its length", "items in the queue", "ns an item"),
     Plot("pipe/size", "Pipe by the size of a message", "bytes", "GB/s", per_x=True),
     Plot("manager/entries", "Manager dict by its entries", "entries", "ns"),
+    Plot("heap/day", "The heap in the course of a day", "phase", "MiB", 1 / 2**20),
     Plot("lock/live objects", "Making and taking a Lock by how many live", "locks", "ns"),
 ]
-UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "B": 1, "MiB": 2**20}
+UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "B": 1, "MiB": 2**20, "×": 1}
+BASE_UNITS = {"B": "B", "MiB": "B", "×": "×"}  # of the values; all others are nanoseconds

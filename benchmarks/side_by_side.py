@@ -16,10 +16,10 @@ import subprocess
 import sys
 import time
 
-from rows import OURS, PLOTS, ROWS, SECTIONS, UNITS
+from rows import BASE_UNITS, OURS, PLOTS, ROWS, SECTIONS, UNITS
 
 HERE = pathlib.Path(__file__).parent
-PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers", "compile"]
+PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers", "heap", "compile"]
 
 
 class Samples:
@@ -173,7 +173,7 @@ def results(samples, arguments, seconds):
         "commit": first_line_of("git", "-C", HERE, "describe", "--always", "--dirty"),
         "mode": arguments.mode, "seconds": round(seconds), "machine": machine(),
         "compiler": first_line_of("c++", "--version"), "python": platform.python_version(),
-        "rows": {key: {"title": row.title, "unit": "B" if row.unit in ("B", "MiB") else "ns",
+        "rows": {key: {"title": row.title, "unit": BASE_UNITS.get(row.unit, "ns"),
                        "goal": goal_text(row),
                        "reached": row.goal.is_reached(samples.medians(key)) if row.goal else None,
                        "contenders": {who: summary(values)
