@@ -47,7 +47,7 @@ class MappableDescriptor {
 /// @param flags for mmap, beside MAP_SHARED
 /// @throws std::system_error ENOMEM, EACCES, ENODEV; EAGAIN where the process locks its memory
 ///         (MCL_FUTURE) and RLIMIT_MEMLOCK is below `size`
-inline mapped_region map_file(int fd, std::size_t size, int flags = 0) {
+[[gnu::cold]] inline mapped_region map_file(int fd, std::size_t size, int flags = 0) {
     // Boost takes a size of 0 for all of the file.
     if (size == 0) throw_system_error("mmap", EINVAL);
     try {
@@ -57,38 +57,47 @@ inline mapped_region map_file(int fd, std::size_t size, int flags = 0) {
     }
 }
 
+/// Gives a region what `call` has mapped: it unmaps it one day.
+/// @throws std::system_error with errno when that was nothing
+[[gnu::cold]] inline mapped_region own_mapping(void* base, std::size_t size, const char* call) {
+    if (base == MAP_FAILED) throw_system_error(call);
+    // By this Boost's anonymous_shared_memory gives a region what it has mapped by itself; there is
+    // no public way. (1.81 to 1.91 have it.) mremap with MREMAP_FIXED onto the pages of a region is
+    // none: it unmaps them first, and where it then fails the region has pages that are not its.
+    return boost::interprocess::ipcdetail::raw_mapped_region_creator::create_posix_mapped_region(
+        base, size);
+}
+
 /// Maps memory a second time: as much of it as `size` says, from the beginning of `region`, which
 /// may be shorter. It needs neither a descriptor nor a name any more.
 /// @throws std::system_error ENOMEM
 inline mapped_region map_again(const mapped_region& region, std::size_t size) {
     // An old size of 0 leaves the old mapping of shared memory in place, see mremap(2).
-    void* again = ::mremap(region.get_address(), 0, size, MREMAP_MAYMOVE);
-    if (again == MAP_FAILED) throw_system_error("mremap");
-    // By this anonymous_shared_memory gives a region what it has mapped by itself; there is no
-    // public way. (Boost 1.81 to 1.91 have it.) MREMAP_FIXED onto a region's pages is none: it
-    // unmaps them first, and where it then fails the region is left with pages that are not its.
-    return boost::interprocess::ipcdetail::raw_mapped_region_creator::create_posix_mapped_region(
-        again, size);
+    return own_mapping(::mremap(region.get_address(), 0, size, MREMAP_MAYMOVE), size, "mremap");
 }
 
 /// Maps a file that is mostly holes so that only the pages which are touched take memory, also in
 /// a process that has called mlockall(MCL_FUTURE): there mmap would fill all holes, and lock them.
 /// The mapping is not locked, and counts for no RLIMIT_MEMLOCK.
-/// @throws std::system_error as map_file, and EINVAL for an empty file
-inline mapped_region map_sparse_file(int fd, std::size_t size) {
+/// @throws std::system_error as map_file
+[[gnu::cold, gnu::noinline]] inline mapped_region map_sparse_file(int fd, std::size_t size) {
+    // Not by map_file: every program compiles this function, and Boost's constructor with its
+    // errors makes a program with a queue 1 % slower to compile.
+    // MAP_NORESERVE: address space is not memory; a strict overcommit policy would charge it.
+    const auto map = [fd](std::size_t length) {
+        return ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    };
     // There is no flag of mmap for this, and MCL_FUTURE is the whole process's. But mremap gives
     // the new mapping the flags of the old one: so one page is mapped, unlocked, and mapped again
     // with the size of the whole.
-    // MAP_NORESERVE: address space is not memory; a strict overcommit policy would charge it.
-    const std::size_t page = std::min(size, mapped_region::get_page_size());
-    const mapped_region first = map_file(fd, page, MAP_NORESERVE);
-    (void)::munlock(first.get_address(), page);  // cannot fail for a page that is mapped
-    try {
-        return map_again(first, size);
-    } catch (const std::system_error&) {
-        // Valgrind and some emulators do not know an mremap of size 0. Real errors come again here.
-        return map_file(fd, size, MAP_NORESERVE);
-    }
+    void* const page = map(std::min<std::size_t>(size, 1));
+    if (page == MAP_FAILED) throw_system_error("mmap");
+    (void)::munlock(page, 1);  // cannot fail for a page that is mapped
+    void* base = ::mremap(page, 0, size, MREMAP_MAYMOVE);
+    ::munmap(page, 1);
+    // Valgrind and some emulators do not know an mremap of size 0. Real errors come again here.
+    if (base == MAP_FAILED) base = map(size);
+    return own_mapping(base, size, "mmap");
 }
 
 /// Returns the memory of a region; empty where there is none.
