@@ -35,8 +35,7 @@ constexpr double mebibyte = 1 << 20;
 
 /// How much of its segment the heap has ever used, in bytes: address space does not come back.
 double address_space_used() {
-    const auto* header = mp::detail::heap().at<mp::detail::HeapHeader>(0);
-    return static_cast<double>(header->allocator.frontier.load() * mp::detail::span_size);
+    return static_cast<double>(mp::detail::heap().allocator().used_space());
 }
 
 /// Memory that this process alone has, in bytes.
