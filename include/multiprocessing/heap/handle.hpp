@@ -28,6 +28,7 @@ enum class ObjectKind : std::uint16_t {
     dict,
     list,
     descriptor,
+    shared_object,
     test,
     end_of_kinds
 };

@@ -1,0 +1,75 @@
+// multiprocessing/shared_objects/allocator.hpp
+//
+// The family's heap as containers ask for memory: an allocator whose pointers mean the same in
+// every process. Floor 4. Start at allocator. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <boost/interprocess/offset_ptr.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+
+#include "multiprocessing/heap/shared_heap.hpp"
+
+namespace multiprocessing {
+
+/// Memory of the family's heap for containers. Its pointers are distances from where they lie, so
+/// what a container of Boost keeps in shared memory is right in each process, wherever that has
+/// mapped the heap. It has no state: all allocators are equal, in all processes.
+///
+///     boost::container::stable_vector<int, mp::allocator<int>> v;
+///
+/// The standard library's containers do not take it: their nodes are linked by plain pointers.
+/// @tparam T of an alignment up to 64
+/// @par Processes A process killed inside a container's function loses at most what that container
+/// holds.
+template <class T>
+class allocator {
+  public:
+    using value_type = T;
+    using pointer = boost::interprocess::offset_ptr<T>;
+    using const_pointer = boost::interprocess::offset_ptr<const T>;
+    using void_pointer = boost::interprocess::offset_ptr<void>;
+    using const_void_pointer = boost::interprocess::offset_ptr<const void>;
+    using size_type = std::size_t;
+    using difference_type = std::ptrdiff_t;
+    using is_always_equal = std::true_type;
+    using propagate_on_container_copy_assignment = std::true_type;
+    using propagate_on_container_move_assignment = std::true_type;
+    using propagate_on_container_swap = std::true_type;
+
+    /// The allocator of other types.
+    template <class U>
+    struct rebind {
+        using other = allocator<U>;  ///< the allocator of a U
+    };
+
+    allocator() noexcept = default;
+    /// Makes the allocator of another type. There is nothing to copy.
+    template <class U>
+    allocator(const allocator<U>&) noexcept {}
+
+    /// Returns room for `count` Ts.
+    /// @throws std::bad_array_new_length when no address space is that large
+    /// @throws std::bad_alloc when the segment or the machine has no room
+    [[nodiscard]] pointer allocate(size_type count) {
+        static_assert(alignof(T) <= detail::block_alignment,
+                      "multiprocessing: shared memory holds types of an alignment up to 64");
+        if (count > max_size()) throw std::bad_array_new_length();
+        return pointer(static_cast<T*>(detail::allocate(count * sizeof(T))));
+    }
+    /// Takes the room back.
+    void deallocate(const pointer& room, size_type) noexcept {
+        detail::deallocate(const_cast<std::remove_cv_t<T>*>(room.get()));
+    }
+    /// Returns how many Ts there can be at most.
+    [[nodiscard]] size_type max_size() const noexcept { return PTRDIFF_MAX / sizeof(T); }
+
+    template <class U>
+    friend bool operator==(const allocator&, const allocator<U>&) noexcept {
+        return true;
+    }
+};
+
+}  // namespace multiprocessing
