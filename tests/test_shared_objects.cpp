@@ -104,7 +104,10 @@ void hold_until(const Shared<Numbers>& numbers, mp::Event held, mp::Event releas
     release.wait();
     guard->push_back(5);
 }
-void drop_one(mp::Queue<Shared<Traced>> queue) { queue.get(); }
+void drop_one(mp::Queue<Shared<Traced>> queue, mp::Event is_alone) {
+    is_alone.wait();
+    queue.get();
+}
 
 /// A stray write. A core file would only take time.
 void write_to(const double& number) {
@@ -329,9 +332,11 @@ TEMPLATE_TEST_CASE("Shared is destroyed in whichever process drops the last hand
     const Watchdog watchdog(60);
     const support::InHeap<Traces> traces;
     const mp::Queue<Shared<Traced>> queue;
-    Child<TestType> child(drop_one, queue);
+    const mp::Event is_alone;
+    Child<TestType> child(drop_one, queue, is_alone);
     const pid_t pid = (*child).pid().value();
     queue.put(make_traced(traces));
+    is_alone.set();  // this process has no handle any more
     REQUIRE(child.join() == 0);
     REQUIRE(traces->destroyed == 1);
     REQUIRE(traces->by == pid);
