@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "multiprocessing/heap/shared_heap.hpp"
+#include "multiprocessing/shared_objects/heap_pointer.hpp"
 
 namespace multiprocessing {
 
@@ -72,4 +73,24 @@ class allocator {
     }
 };
 
+namespace detail {
+
+/// The allocator of maps, sets and lists, whose nodes are linked by what it has for a void_pointer.
+template <class T>
+class NodeAllocator : public allocator<T> {
+  public:
+    using void_pointer = HeapPointer<void>;
+    using const_void_pointer = HeapPointer<const void>;
+
+    template <class U>
+    struct rebind {
+        using other = NodeAllocator<U>;
+    };
+
+    NodeAllocator() noexcept = default;
+    template <class U>
+    NodeAllocator(const allocator<U>&) noexcept {}
+};
+
+}  // namespace detail
 }  // namespace multiprocessing

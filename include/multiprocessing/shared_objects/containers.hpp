@@ -79,13 +79,13 @@ template <class T>
 using deque = boost::container::deque<T, allocator<T>>;
 /// Elements that stay where they are when others come and go.
 template <class T>
-using list = boost::container::list<T, allocator<T>>;
+using list = boost::container::list<T, detail::NodeAllocator<T>>;
 /// Values by keys, in the order of the keys.
 template <class K, class V, class Less = less<K>>
-using map = boost::container::map<K, V, Less, allocator<std::pair<const K, V>>>;
+using map = boost::container::map<K, V, Less, detail::NodeAllocator<std::pair<const K, V>>>;
 /// Keys in their order.
 template <class K, class Less = less<K>>
-using set = boost::container::set<K, Less, allocator<K>>;
+using set = boost::container::set<K, Less, detail::NodeAllocator<K>>;
 /// Values by keys, in the order of the keys, in one block: fast to read, slow to change.
 template <class K, class V, class Less = less<K>>
 using flat_map = boost::container::flat_map<K, V, Less, allocator<std::pair<K, V>>>;

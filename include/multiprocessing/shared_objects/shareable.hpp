@@ -20,6 +20,8 @@ template <class T>
 inline constexpr bool is_heap_allocator = false;
 template <class T>
 inline constexpr bool is_heap_allocator<allocator<T>> = true;
+template <class T>
+inline constexpr bool is_heap_allocator<NodeAllocator<T>> = true;
 
 /// T is a container of Boost with the family's allocator: all that it points to is shared too.
 template <class T>
