@@ -30,15 +30,6 @@ class allocator {
   public:
     using value_type = T;
     using pointer = boost::interprocess::offset_ptr<T>;
-    using const_pointer = boost::interprocess::offset_ptr<const T>;
-    using void_pointer = boost::interprocess::offset_ptr<void>;
-    using const_void_pointer = boost::interprocess::offset_ptr<const void>;
-    using size_type = std::size_t;
-    using difference_type = std::ptrdiff_t;
-    using is_always_equal = std::true_type;
-    using propagate_on_container_copy_assignment = std::true_type;
-    using propagate_on_container_move_assignment = std::true_type;
-    using propagate_on_container_swap = std::true_type;
 
     /// The allocator of other types.
     template <class U>
@@ -46,6 +37,7 @@ class allocator {
         using other = allocator<U>;  ///< the allocator of a U
     };
 
+    /// Makes an allocator.
     allocator() noexcept = default;
     /// Makes the allocator of another type. There is nothing to copy.
     template <class U>
@@ -54,19 +46,20 @@ class allocator {
     /// Returns room for `count` Ts.
     /// @throws std::bad_array_new_length when no address space is that large
     /// @throws std::bad_alloc when the segment or the machine has no room
-    [[nodiscard]] pointer allocate(size_type count) {
+    [[nodiscard]] pointer allocate(std::size_t count) {
         static_assert(alignof(T) <= detail::block_alignment,
                       "multiprocessing: shared memory holds types of an alignment up to 64");
         if (count > max_size()) throw std::bad_array_new_length();
         return pointer(static_cast<T*>(detail::allocate(count * sizeof(T))));
     }
     /// Takes the room back.
-    void deallocate(const pointer& room, size_type) noexcept {
+    void deallocate(const pointer& room, std::size_t) noexcept {
         detail::deallocate(const_cast<std::remove_cv_t<T>*>(room.get()));
     }
     /// Returns how many Ts there can be at most.
-    [[nodiscard]] size_type max_size() const noexcept { return PTRDIFF_MAX / sizeof(T); }
+    [[nodiscard]] std::size_t max_size() const noexcept { return PTRDIFF_MAX / sizeof(T); }
 
+    /// All are equal: what one has allocated, any other may take back.
     template <class U>
     friend bool operator==(const allocator&, const allocator<U>&) noexcept {
         return true;

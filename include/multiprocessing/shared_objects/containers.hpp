@@ -26,6 +26,28 @@
 
 #include "multiprocessing/shared_objects/allocator.hpp"
 
+namespace multiprocessing::detail {
+
+// Texts of any class are compared and hashed as what they have in common, so that a look for a
+// literal makes no string.
+
+struct TextLess {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const noexcept { return a < b; }
+};
+struct TextEqual {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
+};
+struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+        return std::hash<std::string_view>()(text);
+    }
+};
+
+}  // namespace multiprocessing::detail
+
 /// Containers that lie in shared memory, in a Shared or inside one another.
 namespace multiprocessing::shared {
 
@@ -33,28 +55,25 @@ namespace multiprocessing::shared {
 /// std::string_view, and compares with both and with a std::string.
 using string = boost::container::basic_string<char, std::char_traits<char>, allocator<char>>;
 
-/// Orders keys. Texts are compared with texts of any class: `m.find("key")` makes no string.
+/// Orders keys, as std::less does.
 template <class K>
 struct less : std::less<K> {};
+/// Orders texts, those of other classes too: `m.find("key")` makes no string.
 template <>
-struct less<string> {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const noexcept { return a < b; }
-};
+struct less<string> : detail::TextLess {};
 
-/// Compares the keys of hash tables. The same for texts.
+/// Compares the keys of hash tables, as std::equal_to does.
 template <class K>
 struct equal_to : std::equal_to<K> {};
+/// Compares texts, those of other classes too.
 template <>
-struct equal_to<string> {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
-};
+struct equal_to<string> : detail::TextEqual {};
 
 /// Hashes keys: by std::hash where the key has one, else by boost::hash, which takes pairs and
 /// tuples too, and a class with a function hash_value. The same in all processes of a program.
 template <class K>
 struct hash {
+    /// Returns the hash of a key.
     std::size_t operator()(const K& key) const {
         if constexpr (requires { std::hash<K>()(key); }) {
             return std::hash<K>()(key);
@@ -63,13 +82,9 @@ struct hash {
         }
     }
 };
+/// Hashes texts, those of other classes too.
 template <>
-struct hash<string> {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept {
-        return std::hash<std::string_view>()(text);
-    }
-};
+struct hash<string> : detail::TextHash {};
 
 /// Elements in a row.
 template <class T>
@@ -106,19 +121,21 @@ namespace multiprocessing {
 // Boost compares its strings with literals and string views, but not with std::string. These are
 // found through the string's allocator, which is of this namespace.
 
+/// Compares the characters.
 inline bool operator==(const shared::string& a, const std::string& b) noexcept {
     return std::string_view(a) == std::string_view(b);
 }
+/// Orders by the characters.
 inline std::strong_ordering operator<=>(const shared::string& a, const std::string& b) noexcept {
     return std::string_view(a) <=> std::string_view(b);
 }
 
 }  // namespace multiprocessing
 
+namespace std {
+
 /// A shared text hashes as any other text does, also as the key of a standard container.
 template <>
-struct std::hash<multiprocessing::shared::string> {
-    std::size_t operator()(const multiprocessing::shared::string& text) const noexcept {
-        return std::hash<std::string_view>()(text);
-    }
-};
+struct hash<multiprocessing::shared::string> : multiprocessing::detail::TextHash {};
+
+}  // namespace std

@@ -13,15 +13,16 @@
 
 FMT_BEGIN_NAMESPACE
 
-// A string is a range of characters too, which <fmt/ranges.h> would print.
+/// A string is a range of characters too, which <fmt/ranges.h> would print.
 template <typename Char>
 struct is_range<multiprocessing::shared::string, Char> {
-    static constexpr bool value = false;
+    static constexpr bool value = false;  ///< it is not to be printed as a range
 };
 
 /// Prints a text in shared memory as any other.
 template <>
 struct formatter<multiprocessing::shared::string> : formatter<string_view> {
+    /// Prints the characters.
     template <class FormatContext>
     auto format(const multiprocessing::shared::string& text, FormatContext& context) const {
         return formatter<string_view>::format(string_view(text.data(), text.size()), context);

@@ -56,6 +56,7 @@ class LockedObject {
 template <class T>
 class [[nodiscard]] SharedGuard {
   public:
+    /// Takes the lock over from the other guard.
     SharedGuard(SharedGuard&&) noexcept = default;
     /// Gives its own object back before it takes the other's.
     SharedGuard& operator=(SharedGuard&& other) noexcept {

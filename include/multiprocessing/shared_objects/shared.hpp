@@ -112,6 +112,7 @@ class Shared {
 
     /// Another handle on the same object.
     Shared(const Shared&) = default;
+    /// Takes the handle over.
     Shared(Shared&&) noexcept = default;
     /// Lets go of its own object and becomes another handle on the other's.
     Shared& operator=(const Shared& other) noexcept {

@@ -93,6 +93,7 @@ class RawArray {
 
     /// Another handle on the same array.
     RawArray(const RawArray&) = default;
+    /// Takes the handle over.
     RawArray(RawArray&&) noexcept = default;
     /// Lets go of its own array and becomes another handle on the other's.
     RawArray& operator=(RawArray other) noexcept {
