@@ -116,6 +116,13 @@ SECTIONS = {
         Row("manager/dict get while set", "… while another process sets", "ns", at_most(1_500)),
         Row("manager/list append", "l.append(v)", "ns", at_most(400)),
     ],
+    "Shared objects": [
+        Row("shared/map of 8", "a map of 100,000, an entry read by each of 8", "ns",
+            times(1.3, "a private map, alone")),
+        Row("shared/map", "… by one process", "ns", times(1.3, "a private map")),
+        Row("shared/hand-over", "the map to 8 spawned processes, memory", "MiB",
+            at_most(2**20)),
+    ],
     "Inside": [
         Row("travel/vector of structs", "10,000 structs of 16 B, there and back", "µs",
             times(1.5, "two copies")),

@@ -19,7 +19,8 @@ import time
 from rows import BASE_UNITS, OURS, PLOTS, ROWS, SECTIONS, UNITS
 
 HERE = pathlib.Path(__file__).parent
-PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers", "heap", "compile"]
+PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers",
+             "shared_objects", "heap", "compile"]
 
 
 class Samples:

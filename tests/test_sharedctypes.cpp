@@ -3,6 +3,8 @@
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/pool.hpp>
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -64,6 +66,17 @@ void die_with_lock(mp::Value<int> value, mp::Event held) {
     value.get_lock().acquire();
     held.set();
     support::sleep_on();
+}
+void write_frozen(mp::RawArray<int> array, int index) {
+    const rlimit none{0, 0};  // no core file
+    ::setrlimit(RLIMIT_CORE, &none);
+    array[index] = 1;
+}
+void write_when_told(mp::RawArray<int> array, mp::Event ready, mp::Event frozen) {
+    array[0] = 5;
+    ready.set();
+    frozen.wait();
+    if (array[0] == 5) write_frozen(array, 0);
 }
 void hold_for(mp::Value<Point> point, mp::Event held, mp::Event release) {
     const std::scoped_lock guard(point.get_lock());
@@ -391,13 +404,56 @@ TEST_CASE("RawValue is the object itself", "[sharedctypes]") {
     static_assert(std::is_same_v<decltype(raw.value), int&>);
 }
 
+TEMPLATE_TEST_CASE("RawArray.freeze makes its elements read-only in every process",
+                   "[sharedctypes]", START_METHODS) {
+    const Watchdog watchdog(60);
+    const mp::RawArray<int> array(100'000);
+    const mp::Event ready;
+    const mp::Event frozen;
+    Child<TestType> early(write_when_told, array, ready, frozen);
+    ready.wait();
+    array[99'999] = 7;
+    array.freeze();
+    array.freeze();
+    frozen.set();
+    REQUIRE(early.join() == -SIGSEGV);
+    for (const int index : {0, 50'000, -1}) {
+        Child<TestType> late(write_frozen, array, index);
+        REQUIRE(late.join() == -SIGSEGV);
+    }
+    REQUIRE(array[0] == 5);
+    REQUIRE(array[-1] == 7);
+    REQUIRE(array.to_vector().size() == 100'000);
+}
+
+TEST_CASE("RawArray gives its pages back writable when it was frozen", "[sharedctypes]") {
+    const auto mappings = support::mapping_count();
+    for (int i = 0; i < 20; ++i) {
+        mp::RawArray<double> array(std::vector(50'000, 1.5));
+        array.freeze();
+        REQUIRE(support::mapping_count() > mappings);
+        const mp::RawArray<double> copy = array;
+        REQUIRE(copy[3] == 1.5);
+        array = mp::RawArray<double>({1.0});
+        array[0] = 2;
+        REQUIRE(copy.slice(0, 2) == std::vector{1.5, 1.5});
+    }
+    REQUIRE(support::mapping_count() <= mappings + 1);
+    const mp::RawArray<int> small({1, 2});  // shares its page with others
+    small.freeze();
+    REQUIRE(small.to_vector() == std::vector{1, 2});
+}
+
 TEST_CASE("An over-aligned type is aligned in shared memory", "[sharedctypes]") {
     struct alignas(32) Wide {
         char bytes[40];
     };
     const mp::Value<Wide> value;
     const mp::Array<Wide> array(3);
-    for (Wide* place : {&value.get_obj(), array.get_obj().data(), &array.get_obj()[1]}) {
+    const mp::RawArray<Wide> raw(3);
+    const mp::RawArray<Wide> large(3'000);
+    for (Wide* place : {&value.get_obj(), array.get_obj().data(), &array.get_obj()[1], raw.data(),
+                        large.data()}) {
         REQUIRE(reinterpret_cast<std::uintptr_t>(place) % 32 == 0);
     }
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "multiprocessing/sharedctypes/array.hpp"
+#include "multiprocessing/sharedctypes/raw_array.hpp"
 #include "multiprocessing/sharedctypes/typecode.hpp"
 #include "multiprocessing/sharedctypes/value.hpp"
 

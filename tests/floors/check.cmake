@@ -18,6 +18,7 @@ set(parts
   "4 queues"
   "4 connection"
   "4 sharedctypes"
+  "4 shared_objects"
   "4 shared_memory"
   "5 pool"
   "7 context dummy"

@@ -30,6 +30,7 @@ enum class ObjectKind : std::uint8_t {
     dict,
     list,
     descriptor,
+    shared_object,
     test,
     end_of_kinds
 };

@@ -1,7 +1,7 @@
 // multiprocessing/sharedctypes/array.hpp
 //
-// Array: objects in a row in shared memory, with a lock; RawArray: without one. Mirrors CPython
-// Lib/multiprocessing/sharedctypes.py, Array and RawArray. Floor 4. Start at Array.
+// Array: objects in a row in shared memory, with a lock. Mirrors CPython
+// Lib/multiprocessing/sharedctypes.py, Array. Floor 4. Start at Array.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -24,19 +24,10 @@
 #include "multiprocessing/sharedctypes/content.hpp"
 #include "multiprocessing/sharedctypes/element.hpp"
 #include "multiprocessing/sharedctypes/guard.hpp"
+#include "multiprocessing/sharedctypes/items.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
 
 namespace multiprocessing {
-namespace detail {
-
-/// Whether a range's elements can be those of an array of T. A string literal is none: its size
-/// counts the zero at its end.
-template <class R, class T>
-concept elements_for =
-    std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, T> &&
-    !std::is_array_v<std::remove_cvref_t<R>>;
-
-}  // namespace detail
 
 /// Objects of a trivially copyable type in a row in shared memory, with a lock; a handle.
 ///
@@ -57,10 +48,11 @@ class Array {
 
     /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
     template <std::integral Size>
-    explicit Array(Size size) : handle_(count(size), detail::AnyHandle()) {}
+    explicit Array(Size size) : handle_(detail::item_count(size), detail::AnyHandle()) {}
     /// Makes an array of `size` zeros that `lock` guards.
     template <std::integral Size>
-    Array(Size size, const BasicLock& lock) : handle_(count(size), lock.shared_handle()) {}
+    Array(Size size, const BasicLock& lock)
+        : handle_(detail::item_count(size), lock.shared_handle()) {}
 
     /// Makes an array of copies of `items`.
     Array(std::initializer_list<T> items) : Array(std::span(items)) {}
@@ -190,96 +182,13 @@ class Array {
     explicit Array(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
 
     template <class Range>
-    Array(Range&& items, const detail::AnyHandle& lock) : handle_(count_of(items), lock) {
+    Array(Range&& items, const detail::AnyHandle& lock)
+        : handle_(detail::count_items(items), lock) {
         T* place = handle_.elements();
         for (auto&& item : items) std::construct_at(place++, static_cast<T>(item));
     }
 
-    template <class Size>
-    static std::size_t count(Size size) {
-        if (std::cmp_less(size, 0)) throw ValueError("the length of an array cannot be negative");
-        return static_cast<std::size_t>(size);
-    }
-    template <class Range>
-    static std::size_t count_of(Range& items) {
-        static_assert(std::ranges::forward_range<Range>,
-                      "multiprocessing: an Array is made of a range that can be walked twice: its "
-                      "size is needed first. Copy it to a std::vector");
-        return static_cast<std::size_t>(std::ranges::distance(items));
-    }
-
     detail::GuardedHandle<T> handle_;
-};
-
-/// Objects of a trivially copyable type in a row in shared memory, without a lock; a handle, and a
-/// contiguous range.
-/// @par Source CPython Lib/multiprocessing/sharedctypes.py, RawArray
-template <class T>
-class RawArray {
-  public:
-    using value_type = T;
-    using iterator = T*;
-
-    /// Makes an array of `size` zeros, or of copies of `items`, as Array does.
-    template <std::integral Size>
-    explicit RawArray(Size size) : array_(size) {}
-    /// Makes an array of copies of `items`.
-    RawArray(std::initializer_list<T> items) : array_(items) {}
-    /// Makes an array of copies of the items of a range.
-    template <detail::elements_for<T> Range>
-        requires(!std::same_as<std::remove_cvref_t<Range>, RawArray>)
-    explicit RawArray(Range&& items) : array_(std::forward<Range>(items)) {}
-
-    /// Returns how many elements there are.
-    [[nodiscard]] std::size_t size() const noexcept { return array_.size(); }
-    /// Says whether there is none.
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    /// Returns where the elements lie.
-    [[nodiscard]] T* data() const noexcept { return array_.get_obj().data(); }
-    /// Walks over the elements.
-    [[nodiscard]] T* begin() const noexcept { return data(); }
-    /// Ends the walk.
-    [[nodiscard]] T* end() const noexcept { return data() + size(); }
-
-    /// Returns the element at `index`; a negative one counts from the end.
-    /// @throws IndexError when there is none
-    T& operator[](std::ptrdiff_t index) const {
-        return data()[detail::checked_index(index, size())];
-    }
-
-    /// Returns a copy of the elements from `start` to before `stop`, as Array::slice.
-    [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
-        const auto part = detail::sliced(array_.get_obj(), start, stop);
-        return {part.begin(), part.end()};
-    }
-    /// Returns a copy of all elements.
-    [[nodiscard]] std::vector<T> to_vector() const { return {begin(), end()}; }
-
-    /// Two handles are equal when they are handles on the same array.
-    friend bool operator==(const RawArray& a, const RawArray& b) noexcept {
-        return a.array_ == b.array_;
-    }
-
-    /// For the library: the handle as it travels, and one that has arrived.
-    [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept {
-        return array_.shared_handle();
-    }
-    static RawArray from_shared_handle(detail::AnyHandle handle) {
-        return RawArray(Array<T>::from_shared_handle(std::move(handle)));
-    }
-
-    friend std::string text_of(const RawArray& array) {
-        if constexpr (detail::readable_unlocked<T>) {
-            return "RawArray(" + detail::shared_array_text(array.data(), array.size()) + ")";
-        } else {
-            return "<RawArray size=" + std::to_string(array.size()) + ">";
-        }
-    }
-
-  private:
-    explicit RawArray(Array<T> array) : array_(std::move(array)) {}
-
-    Array<T> array_;  // whose lock nobody uses
 };
 
 }  // namespace multiprocessing

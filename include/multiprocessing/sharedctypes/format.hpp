@@ -7,4 +7,5 @@
 
 #include "multiprocessing/detail/format.hpp"
 #include "multiprocessing/sharedctypes/array.hpp"
+#include "multiprocessing/sharedctypes/raw_array.hpp"
 #include "multiprocessing/sharedctypes/value.hpp"

@@ -34,8 +34,8 @@ struct fork {
         // What is buffered now would otherwise be written twice.
         detail::flush_standard_streams();
         const std::uint64_t epoch = family.begin_fork();
-        identity.id = detail::reserve_process(identity.parent_id, identity.name,
-                                              {epoch, detail::self()});
+        identity.id =
+            detail::reserve_process(identity.parent_id, identity.name, {epoch, detail::self()});
         detail::forking_a_child = true;
         const pid_t pid = ::fork();
         const int error = errno;

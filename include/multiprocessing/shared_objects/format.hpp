@@ -1,0 +1,32 @@
+// multiprocessing/shared_objects/format.hpp
+//
+// fmt prints a shared object as `<Shared [1, 2, 3]>`, and a shared::string as the text that it is.
+// shared_objects.hpp includes this file when fmt was included before, see detail/format.hpp.
+// Floor 4. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string_view>
+
+#include "multiprocessing/detail/format.hpp"
+#include "multiprocessing/shared_objects/containers.hpp"
+#include "multiprocessing/shared_objects/shared.hpp"
+
+FMT_BEGIN_NAMESPACE
+
+/// A string is a range of characters too, which <fmt/ranges.h> would print.
+template <typename Char>
+struct is_range<multiprocessing::shared::string, Char> {
+    static constexpr bool value = false;  ///< it is not to be printed as a range
+};
+
+/// Prints a text in shared memory as any other.
+template <>
+struct formatter<multiprocessing::shared::string> : formatter<string_view> {
+    /// Prints the characters.
+    template <class FormatContext>
+    auto format(const multiprocessing::shared::string& text, FormatContext& context) const {
+        return formatter<string_view>::format(string_view(text.data(), text.size()), context);
+    }
+};
+
+FMT_END_NAMESPACE

@@ -1,0 +1,40 @@
+// multiprocessing/sharedctypes/items.hpp
+//
+// What an array can be made of: a size, or a range of items. Floor 4.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+
+#include "multiprocessing/errors.hpp"
+
+namespace multiprocessing::detail {
+
+/// Whether a range's elements can be those of an array of T. A string literal is none: its size
+/// counts the zero at its end.
+template <class R, class T>
+concept elements_for =
+    std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, T> &&
+    !std::is_array_v<std::remove_cvref_t<R>>;
+
+/// @throws ValueError a negative size
+template <class Size>
+std::size_t item_count(Size size) {
+    if (std::cmp_less(size, 0)) throw ValueError("the length of an array cannot be negative");
+    return static_cast<std::size_t>(size);
+}
+
+/// Returns how many items a range has.
+template <class Range>
+std::size_t count_items(Range& items) {
+    static_assert(std::ranges::forward_range<Range>,
+                  "multiprocessing: an Array is made of a range that can be walked twice: its "
+                  "size is needed first. Copy it to a std::vector");
+    return static_cast<std::size_t>(std::ranges::distance(items));
+}
+
+}  // namespace multiprocessing::detail
