@@ -156,6 +156,47 @@ TEST_CASE("What was dropped is freed though there always is a younger child", "[
     }
 }
 
+namespace {
+std::optional<mp::RawArray<char>> preloaded;
+void preload() { preloaded = touched(mib); }
+/// Ends the fork server, if there is one: the next child has another one started.
+void kill_server() {
+    const auto server = mp::detail::Family::unpack(mp::detail::fork_server_state().server.load());
+    if (!server || !heap().family().is_alive(server)) return;
+    ::kill(mp::detail::ProcessRecord::pid_of(heap().family()[server].state.load()), SIGKILL);
+    REQUIRE(support::eventually([&] { return !heap().family().is_alive(server); }));
+}
+void look_when_told(mp::Event look, mp::Queue<bool> answer) {
+    look.wait();
+    answer.put(preloaded->to_vector() == std::vector<char>(mib, 1));
+}
+}  // namespace
+
+TEST_CASE("A child of the fork server holds up nothing that its server never had",
+          "[heap][limbo]") {
+    const support::Watchdog watchdog(60);
+    kill_server();
+    mp::set_forkserver_preload(preload);
+    mp::Event end;
+    mp::Queue<bool> answer;
+    auto array = std::make_unique<mp::RawArray<char>>(touched(4 * mib));
+    mp::ForkServerProcess child(look_when_told, end, answer);
+    child.start();
+    const std::size_t before = memory();
+    array.reset();
+    REQUIRE(memory() <= before - 4 * mib + 64 * 1024);
+    SECTION("and has what the server has preloaded") {}
+    SECTION("also when the server is gone") {
+        kill_server();
+        mp::ForkServerProcess other(nothing);
+        other.start();  // has the dead one buried
+        other.join();
+    }
+    end.set();
+    REQUIRE(answer.get(true, 30));
+    child.join();
+}
+
 TEST_CASE("What a grandchild inherited lives, though its parent is gone", "[heap][limbo]") {
     const support::Watchdog watchdog(60);
     mp::Event look;

@@ -74,6 +74,16 @@ inline void drop_all_of(LedgerPage& page) noexcept {
     }
 }
 
+/// Gives back what a process held.
+inline void sweep(ProcessRecord& record) noexcept {
+    while (const Offset place = record.ledger.load(std::memory_order_acquire)) {
+        auto& page = *heap().at<LedgerPage>(place);
+        drop_all_of(page);
+        record.ledger.store(page.next, std::memory_order_release);
+        deallocate(&page);
+    }
+}
+
 /// Gives back what a process held, and its place in the family's table. A second time does nothing.
 /// @pre the process has ended
 /// @par Processes one that is killed in here leaves the rest to the next one that calls bury, or
@@ -81,18 +91,29 @@ inline void drop_all_of(LedgerPage& page) noexcept {
 inline void bury(ProcessId id) noexcept {
     if (!id) return;
     Heap& family_heap = heap();
-    ProcessRecord& record = family_heap.family()[id];
+    Family& family = family_heap.family();
+    ProcessRecord& record = family[id];
     // One at a time: another one might be just giving the place to a new process.
     const RobustLock guard(family_heap.remains().sweeping, [] {});
     if (!ProcessRecord::is_of(record.state.load(), id)) return;
-    while (const Offset place = record.ledger.load(std::memory_order_acquire)) {
-        auto& page = *family_heap.at<LedgerPage>(place);
-        drop_all_of(page);
-        record.ledger.store(page.next, std::memory_order_release);
-        deallocate(&page);
+    RemainsState& remains = family_heap.remains();
+    if (record.copies.load() == ProcessRecord::held_for && family.has_living_copies(id)) {
+        remains.has_shadows.store(1);
+        family.make_shadow(id);
+    } else {
+        sweep(record);
+        // First, or a kill in between would leave a shadow that nobody looks for.
+        if (record.copies.load() != ProcessRecord::none) remains.has_shadows.store(1);
+        family.release(id);
     }
-    family_heap.family().release(id);
     family_heap.allocator().repair();
+}
+
+/// Gives back what is left of processes that have ended, and of which nobody is a copy any more.
+inline void bury_shadows() noexcept {
+    RemainsState& remains = heap().remains();
+    const RobustLock guard(remains.sweeping, [] {});
+    remains.has_shadows.store(heap().family().release_shadows(sweep));
 }
 
 /// Buries the processes that nobody else will bury: those whose parents have ended before them.
@@ -158,6 +179,7 @@ inline void note_end(ProcessId id) noexcept {
     if (had_children || family_heap.remains().has_orphans.load(std::memory_order_relaxed) != 0) {
         bury_orphans();
     }
+    if (family_heap.remains().has_shadows.load(std::memory_order_relaxed) != 0) bury_shadows();
     collect_limbo();
 }
 

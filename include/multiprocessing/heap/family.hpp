@@ -47,6 +47,14 @@ struct ProcessRecord {
     /// they still have.
     enum Phase : std::uint32_t { free = 0, starting = 1, running = 2, shadow = 3 };
 
+    enum Copies : std::uint32_t {
+        none = 0,
+        some = 1,
+        // It lets go of nothing that it had at the first fork, so that its copies need no epochs:
+        // what it holds is held for them, also after its end.
+        held_for = 2
+    };
+
     std::atomic<std::uint64_t> state;     //  0  Phase | generation << 2 | pid << 32
     std::atomic<std::uint64_t> alive_at;  //  8  a moment at which the pid was its, boot time in ns
     std::atomic<std::uint64_t> parent;    // 16  the ProcessId of who started it
@@ -56,7 +64,7 @@ struct ProcessRecord {
     std::atomic<std::uint64_t> ending;        // 40  Ending::Kind | value << 16 | generation << 32
     std::atomic<Offset> ledger;               // 48  what it holds, see ledger.hpp; 0 nothing
     std::atomic<std::uint64_t> forker;        // 56  the ProcessId of whose memory it is a copy
-    std::atomic<std::uint32_t> has_forked;    // 64  whether others are copies of its memory
+    std::atomic<std::uint32_t> copies;        // 64  Copies: whether others are copies of its memory
     std::atomic<std::uint32_t> has_children;  // 68  whether it has started others
     char name[56];                            // 72  cut to 55 bytes
 
@@ -88,7 +96,8 @@ struct ProcessRecord {
 static_assert(sizeof(ProcessRecord) == 128);
 
 /// Where a process has its memory from: at the moment `epoch` of the fork clock it was a copy of
-/// `forker`'s. One that was started anew has none.
+/// `forker`'s. One that was started anew has none; a copy of a process that holds things for its
+/// copies has no epoch.
 struct ForkOrigin {
     std::uint64_t epoch = 0;
     ProcessId forker{};
@@ -130,7 +139,7 @@ class Family {
         record.alive_at.store(0, std::memory_order_relaxed);
         record.parent.store(pack(parent), std::memory_order_relaxed);
         record.ledger.store(0, std::memory_order_relaxed);
-        record.has_forked.store(0, std::memory_order_relaxed);
+        record.copies.store(ProcessRecord::none, std::memory_order_relaxed);
         record.has_children.store(0, std::memory_order_relaxed);
         if (parent) records_[parent.index].has_children.store(1, std::memory_order_relaxed);
         note_origin({index, generation}, origin);
@@ -173,12 +182,12 @@ class Family {
     }
 
     /// Gives a record back once its process has ended; a second time does nothing. What the process
-    /// held must be swept before, see bury().
+    /// held must be swept before, see bury(). One that is a copy itself, and has living copies,
+    /// leaves a shadow.
     void release(ProcessId id) noexcept {
         if (!id) return;
         ProcessRecord& record = records_[id.index];
-        const bool leaves_shadow =
-            record.fork_epoch.load() != 0 && record.has_forked.load() != 0 && has_living_copies(id);
+        const bool leaves_shadow = record.forker.load() != 0 && has_living_copies(id);
         std::uint64_t state = record.state.load();
         do {
             if (!ProcessRecord::is_of(state, id)) return;
@@ -188,24 +197,49 @@ class Family {
         if (!leaves_shadow) push_free(id.index);
     }
 
-    /// Gives back the records of shadows that nobody is a copy of any more.
-    void release_shadows() noexcept {
+    /// Makes the record of a process that has ended a shadow, with its ledger.
+    void make_shadow(ProcessId id) noexcept {
+        records_[id.index].state.store(ProcessRecord::pack(id.generation, ProcessRecord::shadow));
+    }
+
+    /// Returns whether there are others that are copies of the process's memory.
+    [[nodiscard]] bool has_living_copies(ProcessId id) const noexcept {
+        if (records_[id.index].copies.load() == ProcessRecord::none) return false;
         const std::uint32_t used = state_.used_records.load();
-        for (bool any = true; any;) {
-            any = false;
-            for (std::uint32_t index = 1; index < used; ++index) {
-                std::uint64_t state = records_[index].state.load();
-                const ProcessId id{index, ProcessRecord::generation_of(state)};
-                if (ProcessRecord::phase_of(state) != ProcessRecord::shadow ||
-                    has_living_copies(id)) {
-                    continue;
-                }
-                const std::uint64_t free = ProcessRecord::pack(id.generation, ProcessRecord::free);
-                if (!records_[index].state.compare_exchange_strong(state, free)) continue;
-                push_free(index);
-                any = true;  // the one it was a copy of may be next
+        for (std::uint32_t index = 1; index < used; ++index) {
+            const ProcessRecord& record = records_[index];
+            if (record.phase() != ProcessRecord::free && record.forker.load() == pack(id)) {
+                return true;
             }
         }
+        return false;
+    }
+
+    /// Gives back the records of shadows that nobody is a copy of any more.
+    /// @param sweep gives back what a shadow held
+    /// @returns whether there are others
+    template <class Sweep>
+    bool release_shadows(Sweep sweep) noexcept {
+        const std::uint32_t used = state_.used_records.load();
+        bool others = false;
+        for (bool again = true; again;) {
+            again = others = false;
+            for (std::uint32_t index = 1; index < used; ++index) {
+                const std::uint64_t state = records_[index].state.load();
+                if (ProcessRecord::phase_of(state) != ProcessRecord::shadow) continue;
+                const ProcessId id{index, ProcessRecord::generation_of(state)};
+                if (has_living_copies(id)) {
+                    others = true;
+                    continue;
+                }
+                sweep(records_[index]);
+                records_[index].state.store(
+                    ProcessRecord::pack(id.generation, ProcessRecord::free));
+                push_free(index);
+                again = true;  // the one it was a copy of may be next
+            }
+        }
+        return others;
     }
 
     /// Returns whether the process still runs; a zombie does not. Costs two system calls or more.
@@ -266,7 +300,11 @@ class Family {
 
     /// Notes where a process that was just forked has its memory from.
     void note_origin(ProcessId id, ForkOrigin origin) noexcept {
-        if (origin.forker) records_[origin.forker.index].has_forked.store(1);
+        if (origin.forker) {
+            std::uint32_t before = ProcessRecord::none;
+            records_[origin.forker.index].copies.compare_exchange_strong(before,
+                                                                         ProcessRecord::some);
+        }
         records_[id.index].forker.store(pack(origin.forker));
         records_[id.index].fork_epoch.store(origin.epoch);
     }
@@ -338,17 +376,6 @@ class Family {
     }
 
   private:
-    [[nodiscard]] bool has_living_copies(ProcessId id) const noexcept {
-        const std::uint32_t used = state_.used_records.load();
-        for (std::uint32_t index = 1; index < used; ++index) {
-            const ProcessRecord& record = records_[index];
-            if (record.phase() != ProcessRecord::free && record.forker.load() == pack(id)) {
-                return true;
-            }
-        }
-        return false;
-    }
-
     static constexpr std::uint64_t pack_ending(std::uint32_t generation, Ending ending) noexcept {
         return ending.kind | std::uint64_t{static_cast<std::uint16_t>(ending.value)} << 16 |
                std::uint64_t{generation} << 32;

@@ -146,7 +146,6 @@ class Remains {
 
     /// Moves the objects in limbo that no living process can use to the graveyard.
     void sort_limbo() noexcept {
-        heap_.family().release_shadows();
         const Guard guard(state_.lock);
         const LivingEpochs living(heap_.family());
         SharedObject* before = nullptr;

@@ -24,10 +24,12 @@ namespace multiprocessing::detail {
 
 /// Objects that nobody has a counted handle on, see object.hpp, and who looks after them.
 struct RemainsState {
-    std::atomic<Offset> limbo;               // objects that a forked child may still use
-    std::atomic<Offset> graveyard;           // objects that are to be destroyed
-    std::atomic<std::uint32_t> has_orphans;  // whether to look for dead ones at the next end
-    RobustMutex lock;                        // for taking objects out of either
+    std::atomic<Offset> limbo;      // objects that a forked child may still use
+    std::atomic<Offset> graveyard;  // objects that are to be destroyed
+    // Whether to look for dead ones at the next end of a process, and for those without copies.
+    std::atomic<std::uint32_t> has_orphans;
+    std::atomic<std::uint32_t> has_shadows;
+    RobustMutex lock;      // for taking objects out of either
     RobustMutex sweeping;  // for giving back what a dead process held; before `lock`
 };
 
@@ -179,7 +181,9 @@ inline void note_fork_in_child() noexcept {
     const std::uint64_t forker = local_process.id.exchange(0, std::memory_order_relaxed);
     if (forker != 0) {
         local_process.forker.store(forker, std::memory_order_relaxed);
-        process_heap.load()->family()[Family::unpack(forker)].has_forked.store(1);
+        std::uint32_t before = ProcessRecord::none;
+        process_heap.load()->family()[Family::unpack(forker)].copies.compare_exchange_strong(
+            before, ProcessRecord::some);
     }
     local_process.fork_depth.fetch_add(1, std::memory_order_relaxed);
 }

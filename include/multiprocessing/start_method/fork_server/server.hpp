@@ -52,9 +52,9 @@ class ForkServer {
             }
             flush_standard_streams();
         }
-        // What was made so far, the children have copies of; of nothing that is made later.
-        epoch_ = heap().family().begin_fork();
-        heap().family().end_fork();
+        // What was made so far, the children have copies of. The server keeps it until its end, and
+        // its shadow for as long as there are children.
+        heap().family()[id_].copies.store(ProcessRecord::held_for);
         watch_children();
         leave_streams();
     }
@@ -175,7 +175,7 @@ class ForkServer {
         Family& family = heap().family();
         // Commits: from here on the parent has a child, and will not ask for another one.
         if (!family.activate(id, ::getpid())) ::_exit(0);
-        family.note_origin(id, {epoch_, id_});
+        family.note_origin(id, {0, id_});
         futex_wake(futex_half(family[id].state));
         child_signals_.reset();
         const ForkRequest& request = order.request;
@@ -206,7 +206,6 @@ class ForkServer {
     }
 
     const ProcessId id_;
-    std::uint64_t epoch_ = 0;
     struct sigaction interrupt_before_ {};
     Descriptor child_signals_;
     std::map<pid_t, ProcessId> children_;
