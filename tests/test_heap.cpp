@@ -133,6 +133,24 @@ TEST_CASE("A process is alive until it ends, and its successor in the table is a
     family.release(next);
 }
 
+TEST_CASE("A place in the table can be used more than 2^30 times", "[heap][family]") {
+    for (const std::uint32_t generation : {(1u << 30) - 1, UINT32_MAX}) {
+        // As after so many processes that had this place one after the other.
+        const auto heap_of_its_own = heap_of(64 << 20);
+        Family& fresh = heap_of_its_own->family();
+        ProcessId last = fresh.reserve({}, "last");
+        fresh[last].state = ProcessRecord::pack(generation, ProcessRecord::starting);
+        last.generation = generation;
+        fresh.release(last);
+        const ProcessId next = fresh.reserve({}, "next");
+        REQUIRE(next.index == last.index);
+        REQUIRE(next.generation == generation + 1);
+        REQUIRE(fresh.activate(next, ::getpid()));
+        REQUIRE(fresh.is_alive(next));
+        REQUIRE_FALSE(fresh.is_alive(last));
+    }
+}
+
 TEST_CASE("A recycled pid is not taken for the process that had it", "[heap][family]") {
     Family& family = heap().family();
     const ProcessId id = family.reserve(self(), "old");

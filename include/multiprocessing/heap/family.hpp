@@ -55,7 +55,7 @@ struct ProcessRecord {
         held_for = 2
     };
 
-    std::atomic<std::uint64_t> state;     //  0  Phase | generation << 2 | pid << 32
+    std::atomic<std::uint64_t> state;     //  0  Phase | generation << 2 | pid << 34
     std::atomic<std::uint64_t> alive_at;  //  8  a moment at which the pid was its, boot time in ns
     std::atomic<std::uint64_t> parent;    // 16  the ProcessId of who started it
     std::atomic<std::uint64_t> fork_epoch;    // 24  when it was forked, see Family; 0: it was not
@@ -73,17 +73,16 @@ struct ProcessRecord {
     }
     static constexpr std::uint64_t pack(std::uint32_t generation, Phase phase,
                                         pid_t pid = 0) noexcept {
-        return static_cast<std::uint32_t>(generation << 2 | phase) | static_cast<std::uint64_t>(pid)
-                                                                         << 32;
+        return phase | std::uint64_t{generation} << 2 | static_cast<std::uint64_t>(pid) << 34;
     }
     static constexpr Phase phase_of(std::uint64_t state) noexcept {
         return static_cast<Phase>(state & 3);
     }
     static constexpr std::uint32_t generation_of(std::uint64_t state) noexcept {
-        return static_cast<std::uint32_t>(state) >> 2;
+        return static_cast<std::uint32_t>(state >> 2);
     }
     static constexpr pid_t pid_of(std::uint64_t state) noexcept {
-        return static_cast<pid_t>(state >> 32);
+        return static_cast<pid_t>(state >> 34);
     }
     /// Returns whether a process with this id has the record in `state`.
     static constexpr bool is_of(std::uint64_t state, ProcessId id) noexcept {
@@ -105,7 +104,7 @@ struct ForkOrigin {
 
 /// The family's part of the segment's first pages.
 struct FamilyState {
-    std::atomic<std::uint64_t> free_records;  //  first free record: index | tag << 32
+    std::atomic<std::uint64_t> free_records;  //  first free record: index | tag << 16
     std::atomic<std::uint32_t> used_records;  //  records from here on were never used
     std::uint32_t unused;                     //
     std::atomic<std::uint64_t> fork_clock;    //  counts the beginnings and ends of forks
@@ -381,13 +380,18 @@ class Family {
                std::uint64_t{generation} << 32;
     }
 
+    // The tag changes with every swap (ABA); 48 bits of it last for centuries.
+    static std::uint32_t index_of(std::uint64_t head) noexcept { return head & 0xFFFF; }
+    static std::uint64_t next_tag(std::uint64_t head) noexcept { return ((head >> 16) + 1) << 16; }
+    static_assert(capacity <= 1 << 16);
+
     std::uint32_t pop_free() noexcept {
         std::uint64_t head = state_.free_records.load(std::memory_order_acquire);
-        while (static_cast<std::uint32_t>(head) != 0) {
-            const std::uint64_t next = records_[static_cast<std::uint32_t>(head)].next_free.load();
-            const std::uint64_t tagged = next | (((head >> 32) + 1) << 32);
-            if (state_.free_records.compare_exchange_weak(head, tagged)) {
-                return static_cast<std::uint32_t>(head);
+        while (index_of(head) != 0) {
+            const std::uint32_t index = index_of(head);
+            const std::uint64_t next = records_[index].next_free.load();
+            if (state_.free_records.compare_exchange_weak(head, next_tag(head) | next)) {
+                return index;
             }
         }
         return 0;
@@ -395,11 +399,9 @@ class Family {
 
     void push_free(std::uint32_t index) noexcept {
         std::uint64_t head = state_.free_records.load();
-        std::uint64_t tagged = 0;
         do {
-            records_[index].next_free.store(static_cast<std::uint32_t>(head));
-            tagged = index | (((head >> 32) + 1) << 32);
-        } while (!state_.free_records.compare_exchange_weak(head, tagged));
+            records_[index].next_free.store(index_of(head));
+        } while (!state_.free_records.compare_exchange_weak(head, next_tag(head) | index));
     }
 
     std::uint32_t take_unused() noexcept {
