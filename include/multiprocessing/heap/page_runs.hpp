@@ -11,8 +11,8 @@
 //
 // A free run is warm, and has kept its pages, because taking them anew costs ten times what filling
 // them does (1 MiB through a queue: 850 µs instead of 40); or it is cold, and has none. Warm runs
-// keep their size, for the next one of it. When they are too many, those that were freed first
-// become cold; only cold ones are joined.
+// keep their size, for the next one of it: eight of each size and 8 MiB in all may stay, beyond
+// which those that were freed first become cold. Only cold ones are joined.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -21,6 +21,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "multiprocessing/detail/robust_mutex.hpp"
 #include "multiprocessing/heap/segment.hpp"
@@ -101,6 +102,7 @@ struct PageRunsState {
     RobustMutex cleaning;  // whose holder owns the runs that are leaving; locked before `lock`
     Bins warm;
     Bins cold;
+    std::uint16_t warm_counts[classes];  // how many there are of each class
 };
 
 /// Takes and gives back runs of pages of a segment that many processes use at once.
@@ -153,14 +155,19 @@ class PageRuns {
     /// Gives a run back, whose pages may be kept for the next one.
     void give_back(std::uint32_t first) noexcept {
         const std::uint32_t pages = run(first).pages();
-        if (2 * pages > warm_limit) return give_back_cold(first);
+        bool is_kept = 2 * pages <= warm_limit;
         bool too_many = false;
-        {
+        if (is_kept) {
             const Guard guard(*this);
-            set_run(first, {RunWord::warm, pages});  // commits
-            insert_warm(first, pages);
-            too_many = state_.warm_pages > warm_limit;
+            // A few are enough for those that come and go: what many held goes back.
+            is_kept = state_.warm_counts[class_of_units(pages)] < most_of_a_size;
+            if (is_kept) {
+                set_run(first, {RunWord::warm, pages});  // commits
+                insert_warm(first, pages);
+                too_many = state_.warm_pages > warm_limit;
+            }
         }
+        if (!is_kept) give_back_cold(first);
         if (too_many) shrink_warm(warm_limit);
     }
 
@@ -187,6 +194,7 @@ class PageRuns {
   private:
     using Bins = PageRunsState::Bins;
     static constexpr std::uint32_t warm_limit = (8 << 20) / page_size;
+    static constexpr std::uint32_t most_of_a_size = 8;
     static constexpr int most_looks = 16;  // at the runs of one class
 
     /// Holds the lock.
@@ -304,6 +312,7 @@ class PageRuns {
         (state_.newest != 0 ? records_[state_.newest].newer : state_.oldest) = first;
         state_.newest = first;
         state_.warm_pages += pages;
+        ++state_.warm_counts[class_of_units(pages)];
     }
 
     void remove_warm(std::uint32_t first, std::uint32_t pages) noexcept {
@@ -312,6 +321,7 @@ class PageRuns {
         (record.older != 0 ? records_[record.older].newer : state_.oldest) = record.newer;
         (record.newer != 0 ? records_[record.newer].older : state_.newest) = record.older;
         state_.warm_pages -= pages;
+        --state_.warm_counts[class_of_units(pages)];
     }
 
     void remove_cold(std::uint32_t first, std::uint32_t pages) noexcept {
@@ -407,6 +417,7 @@ class PageRuns {
     void rebuild() noexcept {
         state_.warm = {};
         state_.cold = {};
+        std::fill(std::begin(state_.warm_counts), std::end(state_.warm_counts), std::uint16_t{0});
         state_.oldest = state_.newest = 0;
         state_.warm_pages = 0;
         walk([this](std::uint32_t first, RunWord word) {
