@@ -192,10 +192,11 @@ class Allocator {
 
     /// Makes sure that all that is in use is mapped in this process. Nearly always it is.
     void cover() const noexcept {
-        if (used_space() > segment_.mapped()) [[unlikely]]
+        if (segment_.is_partial()) [[unlikely]]
             extend();
     }
     [[gnu::cold, gnu::noinline]] void extend() const noexcept {
+        if (used_space() <= segment_.mapped()) return;
         // Nobody can go on without it, and where this is called nothing may throw.
         if (!segment_.extend(used_space())) std::terminate();
     }

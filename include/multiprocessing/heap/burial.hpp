@@ -5,10 +5,10 @@
 // bury.
 //
 // Each process has a ledger in the heap, which says of which objects it has counted handles. It is
-// a list of pages of two sorts. Most objects are one bit in a page for the 64 KiB that they lie in,
-// so that a handle costs next to no memory. Second handles on the same object, and objects at the
-// beginning of a memory page (all large ones are), have an entry of 8 bytes. See ledger.hpp for how
-// a process keeps its own. SPDX-License-Identifier: MIT
+// a list of pages of two sorts, each of them the smallest block that there is. Most objects are one
+// bit in a page for the 24 KiB that they lie in, so that a handle costs next to no memory. Second
+// handles on the same object, and large objects, have an entry of 8 bytes. See ledger.hpp for how a
+// process keeps its own. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
@@ -25,37 +25,34 @@ namespace multiprocessing::detail {
 
 /// A page of a ledger. Only the process that it belongs to adds to it, only who buries it takes it
 /// away.
-///
-///      0        LedgerPage
-///     16  u64   bits: 16 words, a bit for each 64 bytes of the region
-///               entries: an object's place in the heap; or, odd, no object, see Ledger
 struct LedgerPage {
-    static constexpr std::size_t region_size = std::size_t{1} << 16;
-    static constexpr std::uint32_t words_of_bits = region_size / block_alignment / 64;
+    static constexpr std::uint32_t word_count = 6;
+    static constexpr std::uint32_t region_size = word_count * 64 * block_alignment;
     static constexpr std::uint32_t entries = UINT32_MAX;  // in place of a region
 
     Offset next;           //  0  of the process's pages; 0 none
     std::uint32_t region;  //  8  which one, from the segment's beginning; or `entries`
-    std::uint32_t words;   // 12
-
-    [[nodiscard]] std::atomic<std::uint64_t>& word(std::uint32_t number) noexcept {
-        return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1)[number];
-    }
+    std::uint32_t unused;  // 12
+    // 16  a region's: a bit for each 64 bytes of it; entries: an object's place in the heap or,
+    // odd,
+    //     no object, see Ledger
+    std::atomic<std::uint64_t> words[word_count];
 
     /// Makes an empty page. @throws std::bad_alloc
-    static LedgerPage& make(std::uint32_t region, std::uint32_t words) {
-        void* const block = allocate_zeroed(sizeof(LedgerPage) + words * sizeof(std::uint64_t));
-        return *new (block) LedgerPage{0, region, words};
+    static LedgerPage& make(std::uint32_t region) {
+        auto& page = *static_cast<LedgerPage*>(allocate_zeroed(sizeof(LedgerPage)));
+        page.region = region;
+        return page;
     }
 };
-static_assert(sizeof(LedgerPage) == 16);
+static_assert(sizeof(LedgerPage) == block_alignment);
 
 /// Drops the handles that a page lists. Each is crossed out first: if this process is killed
 /// between the two, the object stays until the family ends, but it is never dropped twice.
 inline void drop_all_of(LedgerPage& page) noexcept {
     Heap& family_heap = heap();
-    for (std::uint32_t number = 0; number < page.words; ++number) {
-        std::atomic<std::uint64_t>& word = page.word(number);
+    for (std::uint32_t number = 0; number < LedgerPage::word_count; ++number) {
+        std::atomic<std::uint64_t>& word = page.words[number];
         std::uint64_t content = word.load(std::memory_order_acquire);
         if (page.region == LedgerPage::entries) {
             if (content == 0 || (content & 1) != 0) continue;
@@ -145,12 +142,8 @@ inline ProcessId reserve_process(ProcessId parent, std::string_view name, ForkOr
     }
 }
 
-/// Returns this process's place in the family's table. A process that did not come from this
-/// library (the first one, or the child of the program's own fork) is entered on its first call.
-inline ProcessId self() {
-    const ProcessId known = Family::unpack(local_process.id.load(std::memory_order_relaxed));
-    if (known) [[likely]]
-        return known;
+/// Enters this process in the family's table.
+[[gnu::cold, gnu::noinline]] inline ProcessId enter_family() {
     Family& family = heap().family();
     ForkOrigin origin;
     if (fork_depth() != 0) {
@@ -167,6 +160,15 @@ inline ProcessId self() {
         return Family::unpack(none);
     }
     return id;
+}
+
+/// Returns this process's place in the family's table. A process that did not come from this
+/// library (the first one, or the child of the program's own fork) is entered on its first call.
+inline ProcessId self() {
+    const ProcessId known = Family::unpack(local_process.id.load(std::memory_order_relaxed));
+    if (known) [[likely]]
+        return known;
+    return enter_family();
 }
 
 /// What is due when a process was seen to have ended: its burial, and that of what waited for it.

@@ -63,6 +63,15 @@ class LedgerTable {
     std::unique_ptr<std::atomic<LedgerPage*>[]> pages_;
 };
 
+/// The page in which this thread noted a handle last: most come and go near each other. A page of
+/// a living process is never taken away, so it is good as long as the process is the same.
+struct LastPage {
+    std::uint32_t depth;
+    std::uint32_t region;
+    LedgerPage* page;
+};
+inline constinit thread_local LastPage last_page{0, UINT32_MAX, nullptr};
+
 /// The ledger, as the process that it belongs to keeps it.
 class Ledger {
   public:
@@ -82,11 +91,12 @@ class Ledger {
 
     /// Notes a counted handle. @throws std::bad_alloc
     LedgerPlace note(Offset object) {
-        if (object % page_size != 0) {
+        // What begins at a page is large, most likely, and would have a region for itself.
+        if (object % page_size != 0 || heap().allocator().is_small(object)) {
             const BitPlace place(object);
-            if (set_bit(page_of(place.region)->word(place.word), place.bit)) {
-                return LedgerPlace::bit;
-            }
+            LedgerPage* const page = page_of(place.region);
+            last_page = {fork_depth(), place.region, page};
+            if (set_bit(page->words[place.word], place.bit)) return LedgerPlace::bit;
         }
         const std::uint32_t entry = take_entry();
         // release: who buries this process finds the object made.
@@ -94,12 +104,31 @@ class Ledger {
         return static_cast<LedgerPlace>(entry + static_cast<std::uint32_t>(first_entry));
     }
 
+    /// Notes a handle where the last one was noted. @returns false when that is elsewhere
+    static bool note_at_last_page(Offset object) noexcept {
+        const BitPlace place(object);
+        const LastPage& last = last_page;
+        return last.region == place.region && last.depth == fork_depth() &&
+               object % page_size != 0 && set_bit(last.page->words[place.word], place.bit);
+    }
+    /// Crosses a handle out. @returns false when it is not noted in the page of the last one
+    static bool erase_at_last_page(LedgerPlace noted, Offset object) noexcept {
+        const BitPlace place(object);
+        const LastPage& last = last_page;
+        if (noted != LedgerPlace::bit || last.region != place.region ||
+            last.depth != fork_depth()) {
+            return false;
+        }
+        clear_bit(last.page->words[place.word], place.bit);
+        return true;
+    }
+
     /// Crosses a handle out.
     void erase(LedgerPlace place, Offset object) noexcept {
         if (place == LedgerPlace::bit) {
             const BitPlace at(object);
             LedgerPage* const page = table(regions_).find(at.region).load();
-            clear_bit(page->word(at.word), at.bit);
+            clear_bit(page->words[at.word], at.bit);
         } else {
             give_entry(static_cast<std::uint32_t>(place) - static_cast<std::uint32_t>(first_entry));
         }
@@ -108,14 +137,12 @@ class Ledger {
   private:
     static constexpr auto first_entry = LedgerPlace::first_entry;
     static constexpr std::size_t first_capacity = 16;
-    static constexpr std::uint32_t first_entries = 30;   // a page of 256 bytes
-    static constexpr std::uint32_t later_entries = 510;  // of 4 KiB
 
     struct BitPlace {
         explicit BitPlace(Offset object) noexcept
             : region(static_cast<std::uint32_t>(object / LedgerPage::region_size)),
-              word(static_cast<std::uint32_t>(object / (64 * block_alignment)) %
-                   LedgerPage::words_of_bits),
+              word(static_cast<std::uint32_t>(object / (64 * block_alignment) %
+                                              LedgerPage::word_count)),
               bit(std::uint64_t{1} << object / block_alignment % 64) {}
         std::uint32_t region;
         std::uint32_t word;
@@ -158,15 +185,15 @@ class Ledger {
         LedgerTable& regions = table(regions_);
         if (LedgerPage* const known = regions.find(region).load()) return known;
         if (2 * (region_count_ + 1) > regions.capacity()) grow(regions_, true);
-        LedgerPage& page = add_page(region, LedgerPage::words_of_bits);
+        LedgerPage& page = add_page(region);
         table(regions_).find(region).store(&page, std::memory_order_release);
         ++region_count_;
         return &page;
     }
 
     /// Makes a page that whoever buries this process will find.
-    LedgerPage& add_page(std::uint32_t region, std::uint32_t words) {
-        LedgerPage& page = LedgerPage::make(region, words);
+    LedgerPage& add_page(std::uint32_t region) {
+        LedgerPage& page = LedgerPage::make(region);
         page.next = record_.ledger.load(std::memory_order_relaxed);
         record_.ledger.store(heap().offset_of(&page), std::memory_order_release);
         return page;
@@ -190,10 +217,10 @@ class Ledger {
     // threads of this process take part, each for some instructions.
 
     [[nodiscard]] std::atomic<std::uint64_t>& entry_at(std::uint32_t entry) const noexcept {
-        const bool is_early = entry < first_entries;
-        const std::uint32_t page = is_early ? 0 : 1 + (entry - first_entries) / later_entries;
-        const std::uint32_t word = is_early ? entry : (entry - first_entries) % later_entries;
-        return table(entry_pages_)[page].load(std::memory_order_acquire)->word(word);
+        const std::uint32_t page = entry / LedgerPage::word_count;
+        return table(entry_pages_)[page]
+            .load(std::memory_order_acquire)
+            ->words[entry % LedgerPage::word_count];
     }
 
     std::uint32_t take_entry() {
@@ -226,18 +253,16 @@ class Ledger {
     }
 
     [[gnu::noinline]] void add_entries() {
+        constexpr std::uint32_t count = LedgerPage::word_count;
         std::uint32_t first = 0;
-        std::uint32_t count = 0;
         {
             const std::lock_guard guard(mutex_);
             if (static_cast<std::uint32_t>(free_entries_.load()) != 0) return;
             if (entry_page_count_ == table(entry_pages_).capacity()) grow(entry_pages_, false);
-            count = entry_page_count_ == 0 ? first_entries : later_entries;
-            if (entry_count_ > UINT32_MAX - 4 - count) throw std::bad_alloc();
-            LedgerPage& page = add_page(LedgerPage::entries, count);
+            if (entry_page_count_ > (UINT32_MAX - 4) / count - 1) throw std::bad_alloc();
+            LedgerPage& page = add_page(LedgerPage::entries);
             table(entry_pages_)[entry_page_count_].store(&page, std::memory_order_release);
-            ++entry_page_count_;
-            first = std::exchange(entry_count_, entry_count_ + count);
+            first = entry_page_count_++ * count;
         }
         for (std::uint32_t entry = first + count; entry-- > first;) give_entry(entry);
     }
@@ -250,7 +275,6 @@ class Ledger {
     std::atomic<std::uint64_t> free_entries_{0};  // the first one's number + 1 | tag << 32
     std::size_t region_count_ = 0;
     std::uint32_t entry_page_count_ = 0;
-    std::uint32_t entry_count_ = 0;
 };
 
 /// A ledger, and at which fork depth it was begun: a forked child begins another one.
@@ -274,10 +298,12 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
 /// Notes a counted handle of this process.
 /// @returns where; nowhere when there is no memory left to note it
 inline LedgerPlace note_handle(const SharedObject& object) noexcept {
+    const Offset place = heap().offset_of(&object);
+    if (Ledger::note_at_last_page(place)) return LedgerPlace::bit;
     try {
         OwnLedger* const known = own_ledger.load(std::memory_order_acquire);
         const bool is_own = known != nullptr && known->depth == fork_depth();
-        return (is_own ? known->ledger : begin_ledger(known)).note(heap().offset_of(&object));
+        return (is_own ? known->ledger : begin_ledger(known)).note(place);
     } catch (...) {
         return LedgerPlace::nowhere;
     }
@@ -286,7 +312,9 @@ inline LedgerPlace note_handle(const SharedObject& object) noexcept {
 /// Crosses a handle out that this process has noted.
 inline void erase_handle(LedgerPlace place, const SharedObject& object) noexcept {
     if (place == LedgerPlace::nowhere) return;
-    own_ledger.load(std::memory_order_acquire)->ledger.erase(place, heap().offset_of(&object));
+    const Offset offset = heap().offset_of(&object);
+    if (Ledger::erase_at_last_page(place, offset)) return;
+    own_ledger.load(std::memory_order_acquire)->ledger.erase(place, offset);
 }
 
 }  // namespace multiprocessing::detail

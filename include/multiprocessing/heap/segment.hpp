@@ -76,7 +76,9 @@ class Segment {
         Segment segment;
         segment.size_ = static_cast<std::size_t>(status.st_size);
         segment.region_ = map_what_fits(file.get(), segment.size_);
+        segment.base_ = static_cast<std::byte*>(segment.region_.get_address());
         segment.mapped_.store(segment.region_.get_size());
+        segment.is_partial_.store(segment.mapped() < segment.size());
         // A core dump would otherwise walk the whole reservation. Advice: a failure costs nothing.
         (void)::madvise(segment.base(), segment.mapped(), MADV_DONTDUMP);
         segment.device_ = status.st_dev;
@@ -86,13 +88,17 @@ class Segment {
     }
 
     Segment(Segment&& other) noexcept
-        : region_(std::move(other.region_)),
+        : base_(other.base_),
+          is_partial_(other.is_partial_.load()),
+          region_(std::move(other.region_)),
           size_(other.size_),
           mapped_(other.mapped_.load()),
           file_(std::move(other.file_)),
           device_(other.device_),
           inode_(other.inode_) {}
     Segment& operator=(Segment&& other) noexcept {
+        base_ = other.base_;
+        is_partial_.store(other.is_partial_.load());
         region_ = std::move(other.region_);
         size_ = other.size_;
         mapped_.store(other.mapped_.load());
@@ -103,14 +109,18 @@ class Segment {
     }
     ~Segment() = default;
 
-    [[nodiscard]] std::byte* base() const noexcept {
-        return static_cast<std::byte*>(region_.get_address());
-    }
+    [[nodiscard]] std::byte* base() const noexcept { return base_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] int fd() const noexcept { return file_.get(); }
 
     // A process whose address space is limited later than the segment was made has only the
     // beginning of it mapped, and more as it is used.
+
+    /// Returns whether this process has, or may have, only the beginning mapped. One load, with
+    /// base(): it is asked each time that somebody follows a place in the heap.
+    [[nodiscard]] bool is_partial() const noexcept {
+        return is_partial_.load(std::memory_order_relaxed);
+    }
 
     /// Returns how many bytes from the beginning this process has mapped.
     [[nodiscard]] std::size_t mapped() const noexcept {
@@ -144,6 +154,7 @@ class Segment {
         end = (end + page - 1) / page * page;
         const std::size_t now = mapped_.load();
         if (end >= now) return;
+        is_partial_.store(true);
         mapped_.store(end);
         if (!region_.shrink_by(now - end)) mapped_.store(now);
     }
@@ -212,6 +223,8 @@ class Segment {
         }
     }
 
+    std::byte* base_ = nullptr;
+    std::atomic<bool> is_partial_{false};
     mapped_region region_;
     std::size_t size_ = 0;
     mutable std::atomic<std::size_t> mapped_{0};

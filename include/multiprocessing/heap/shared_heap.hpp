@@ -116,7 +116,8 @@ class Heap {
     /// Returns this process's address of a place in the segment.
     template <class T = std::byte>
     [[nodiscard]] T* at(Offset offset) const noexcept {
-        allocator_.cover();
+        if (segment_.is_partial()) [[unlikely]]
+            allocator_.extend();
         return reinterpret_cast<T*>(segment_.base() + offset);
     }
 
