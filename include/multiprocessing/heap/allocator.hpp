@@ -240,6 +240,11 @@ class Allocator {
             // acquire: pairs with deallocate, for what was done with the block before.
             if (const Offset block = spare.exchange(0, std::memory_order_acquire)) return block;
         }
+        return allocate_from_span(size_class);
+    }
+
+    // Apart, as push: what is usual then needs no registers of its own.
+    [[gnu::noinline]] Offset allocate_from_span(unsigned size_class) {
         for (;;) {
             // acquire: pairs with the release in make_current, for the span's records.
             const std::uint32_t span =
@@ -287,7 +292,7 @@ class Allocator {
         return *reinterpret_cast<const volatile std::uint64_t*>(&link);
     }
 
-    void push(std::uint32_t span, unsigned size_class, Offset block) noexcept {
+    [[gnu::noinline]] void push(std::uint32_t span, unsigned size_class, Offset block) noexcept {
         std::atomic<std::uint64_t>& word = list_of(span);
         BlockList list(word.load(std::memory_order_relaxed));
         for (;;) {

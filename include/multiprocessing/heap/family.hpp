@@ -313,10 +313,15 @@ class Family {
         return state_.fork_clock.load(std::memory_order_relaxed);
     }
 
+    /// Returns whether what was born at that moment was made after all forks.
+    [[nodiscard]] bool is_younger_than_forks(std::uint64_t birth) const noexcept {
+        return birth > state_.last_fork.load();
+    }
+
     /// Returns whether a forked process lives that may have inherited an object that was born and
     /// let go of at these moments: it, or one that it is a copy of, was forked between the two.
     [[nodiscard]] bool may_be_inherited(std::uint64_t birth, std::uint64_t death) const noexcept {
-        if (birth > state_.last_fork.load()) return false;
+        if (is_younger_than_forks(birth)) return false;
         bool found = false;
         for_each_epoch(
             [&](std::uint64_t epoch) { found = found || (epoch >= birth && epoch <= death); });

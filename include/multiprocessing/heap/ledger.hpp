@@ -295,11 +295,7 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
     return fresh.release()->ledger;
 }
 
-/// Notes a counted handle of this process.
-/// @returns where; nowhere when there is no memory left to note it
-inline LedgerPlace note_handle(const SharedObject& object) noexcept {
-    const Offset place = heap().offset_of(&object);
-    if (Ledger::note_at_last_page(place)) return LedgerPlace::bit;
+[[gnu::noinline]] inline LedgerPlace note_handle_elsewhere(Offset place) noexcept {
     try {
         OwnLedger* const known = own_ledger.load(std::memory_order_acquire);
         const bool is_own = known != nullptr && known->depth == fork_depth();
@@ -309,12 +305,22 @@ inline LedgerPlace note_handle(const SharedObject& object) noexcept {
     }
 }
 
+/// Notes a counted handle of this process.
+/// @returns where; nowhere when there is no memory left to note it
+inline LedgerPlace note_handle(const SharedObject& object) noexcept {
+    const Offset place = heap().offset_of(&object);
+    return Ledger::note_at_last_page(place) ? LedgerPlace::bit : note_handle_elsewhere(place);
+}
+
+[[gnu::noinline]] inline void erase_handle_elsewhere(LedgerPlace place, Offset offset) noexcept {
+    own_ledger.load(std::memory_order_acquire)->ledger.erase(place, offset);
+}
+
 /// Crosses a handle out that this process has noted.
 inline void erase_handle(LedgerPlace place, const SharedObject& object) noexcept {
     if (place == LedgerPlace::nowhere) return;
     const Offset offset = heap().offset_of(&object);
-    if (Ledger::erase_at_last_page(place, offset)) return;
-    own_ledger.load(std::memory_order_acquire)->ledger.erase(place, offset);
+    if (!Ledger::erase_at_last_page(place, offset)) erase_handle_elsewhere(place, offset);
 }
 
 }  // namespace multiprocessing::detail

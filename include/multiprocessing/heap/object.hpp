@@ -237,21 +237,24 @@ inline constinit thread_local bool is_destroying = false;
     is_destroying = false;
 }
 
-inline void destroy_object(SharedObject& object) noexcept {
-    if (const Destroyer destroy = destroyers[static_cast<std::size_t>(object.kind())]) {
-        if (is_destroying) return Remains(heap()).put_in_graveyard(object);
-        is_destroying = true;
-        destroy(object);
-        is_destroying = false;
-        deallocate(&object);
-        if (Remains(heap()).has_graveyard()) clear_graveyard();
-    } else {
-        deallocate(&object);
-    }
+/// Destroys an object that holds more than its own block.
+[[gnu::noinline]] inline void destroy_content(SharedObject& object, Destroyer destroy) noexcept {
+    if (is_destroying) return Remains(heap()).put_in_graveyard(object);
+    is_destroying = true;
+    destroy(object);
+    is_destroying = false;
+    deallocate(&object);
+    if (Remains(heap()).has_graveyard()) clear_graveyard();
 }
 
-inline void drop_reference(SharedObject& object) noexcept {
-    // acquire: what others did before they dropped theirs happens before the destruction.
+inline void destroy_object(SharedObject& object) noexcept {
+    const Destroyer destroy = destroyers[static_cast<std::size_t>(object.kind())];
+    if (destroy != nullptr) return destroy_content(object, destroy);
+    deallocate(&object);
+}
+
+/// Drops a reference that others may have besides, or inherit.
+[[gnu::noinline]] inline void drop_shared_reference(SharedObject& object) noexcept {
     std::uint32_t count = object.references.load(std::memory_order_acquire);
     for (;;) {
         std::uint32_t next = count - 1;
@@ -272,6 +275,15 @@ inline void drop_reference(SharedObject& object) noexcept {
             return;
         }
     }
+}
+
+inline void drop_reference(SharedObject& object) noexcept {
+    // acquire: what others did before they dropped theirs happens before the destruction.
+    if (object.references.load(std::memory_order_acquire) == 1 &&
+        heap().family().is_younger_than_forks(object.birth())) {
+        return destroy_object(object);  // nobody else can have it
+    }
+    drop_shared_reference(object);
 }
 
 /// Destroys the objects in limbo that no living process can have a handle on. Called when a child

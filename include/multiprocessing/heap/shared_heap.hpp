@@ -121,6 +121,13 @@ class Heap {
         return reinterpret_cast<T*>(segment_.base() + offset);
     }
 
+    /// The same, where all that was in use was covered since the place was known, see
+    /// Allocator::cover. For those who follow many places at once.
+    template <class T = std::byte>
+    [[nodiscard]] T* at_covered(Offset offset) const noexcept {
+        return reinterpret_cast<T*>(segment_.base() + offset);
+    }
+
     /// Returns the place of an address in the segment.
     [[nodiscard]] Offset offset_of(const void* address) const noexcept {
         return static_cast<Offset>(static_cast<const std::byte*>(address) - segment_.base());
@@ -242,17 +249,21 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 /// @throws std::bad_alloc when the segment or the machine has no room
 /// @par Processes a process killed inside loses at most the block
 [[nodiscard]] inline void* allocate(std::size_t size) {
-    return heap().at(heap().allocator().allocate(size));
+    Heap& family_heap = heap();
+    return family_heap.at_covered(family_heap.allocator().allocate(size));
 }
 
 /// The same with all bytes zero; pages of a large block are taken only as they are touched.
 [[nodiscard]] inline void* allocate_zeroed(std::size_t size) {
-    return heap().at(heap().allocator().allocate_zeroed(size));
+    Heap& family_heap = heap();
+    return family_heap.at_covered(family_heap.allocator().allocate_zeroed(size));
 }
 
 /// Takes a block back; the pages of a large one are returned to the system. nullptr is fine.
 inline void deallocate(void* block) noexcept {
-    if (block != nullptr) heap().allocator().deallocate(heap().offset_of(block));
+    if (block == nullptr) return;
+    Heap& family_heap = heap();
+    family_heap.allocator().deallocate(family_heap.offset_of(block));
 }
 
 }  // namespace multiprocessing::detail

@@ -83,6 +83,7 @@ static_assert(sizeof(LineEnd) == 128);
 
 /// Steps over records that a killed writer had committed but not counted. With the writer's lock.
 inline Position settle(LineEnd& writer) noexcept {
+    heap().allocator().cover();  // what others have put since; the records rely on it
     for (;;) {
         const Position at = writer.at();
         const Record record(at.place());
@@ -128,6 +129,7 @@ inline void append(LineEnd& writer, const LineEnd& reader, Position at, RecordHe
 
 /// Returns where the next record is, and whether there is one. With the reader's lock.
 inline bool find_next(LineEnd& reader, Position& at) noexcept {
+    heap().allocator().cover();  // as in settle
     for (;;) {
         at = reader.at();
         const Record record(at.place());

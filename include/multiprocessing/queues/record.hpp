@@ -52,7 +52,7 @@ struct RecordHead {
 /// A record, or the place for one.
 class Record {
   public:
-    explicit Record(Offset offset) noexcept : offset_(offset), bytes_(heap().at(offset)) {}
+    explicit Record(Offset offset) noexcept : offset_(offset), bytes_(heap().at_covered(offset)) {}
 
     static constexpr std::size_t size_with(std::size_t content) noexcept {
         return (sizeof(std::uint64_t) + content + record_alignment - 1) / record_alignment *
@@ -128,7 +128,9 @@ class RecordChunk {
     [[nodiscard]] Offset offset() const noexcept { return offset_; }
     /// Returns the place of the first record.
     [[nodiscard]] Offset first() const noexcept { return offset_ + record_alignment; }
-    [[nodiscard]] std::size_t size() const noexcept { return *heap().at<std::uint32_t>(offset_); }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return *heap().at_covered<std::uint32_t>(offset_);
+    }
 
     /// Whether a record of `size` bytes at `place` leaves room for a link behind it.
     [[nodiscard]] bool has_room(Offset place, std::size_t size) const noexcept {
