@@ -271,7 +271,7 @@ TEST_CASE("Handles are counted right by many threads that copy and drop them", "
         std::vector<std::jthread> threads;
         for (int t = 0; t < 8; ++t) {
             threads.emplace_back([&] {
-                for (int round = 0; round < 300; ++round) {
+                for (std::size_t round = 0; round < 300; ++round) {
                     const std::vector<mp::RawArray<char>> arrays(7, large);
                     const std::vector<mp::Lock> locks(40, small);
                     const std::vector<mp::Lock> own(70);

@@ -204,6 +204,7 @@ class BasicLock : public detail::StandardLockable<BasicLock> {
         : handle_(detail::make_shared_object<detail::LockState>(recursive)) {}
     /// For the classes derived from it: a handle that has arrived.
     explicit BasicLock(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+    /// For the classes derived from it: a handle that goes with `owner`, and does not count.
     BasicLock(detail::Borrowed borrowed, const detail::AnyHandle& owner) noexcept
         : handle_(borrowed, owner) {}
 
@@ -264,10 +265,11 @@ class AnyLock : public BasicLock {
     /// @throws TypeError when it is the other one
     operator RLock() const { return convert<RLock>(true); }
 
-    /// For the library: the handle that has arrived, and one that goes with `owner`.
+    /// For the library: the handle that has arrived.
     static AnyLock from_shared_handle(detail::AnyHandle handle) {
         return AnyLock(std::move(handle));
     }
+    /// For the library: a handle that goes with `owner`, and does not count.
     AnyLock(detail::Borrowed borrowed, const detail::AnyHandle& owner) noexcept
         : BasicLock(borrowed, owner) {}
 
