@@ -12,7 +12,6 @@
 // Larger blocks are runs of pages, see page_runs.hpp. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,92 +19,12 @@
 #include <exception>
 #include <new>
 
+#include "multiprocessing/heap/block_list.hpp"
 #include "multiprocessing/heap/page_runs.hpp"
 #include "multiprocessing/heap/segment.hpp"
 #include "multiprocessing/heap/size_classes.hpp"
 
 namespace multiprocessing::detail {
-
-constexpr std::size_t span_size = RunWord::span_pages * page_size;
-constexpr std::size_t largest_small_block = std::size_t{1} << 13;
-constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
-static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
-
-/// What is asked of a small class with each block, so that nothing is divided then.
-struct SmallSizes {
-    std::array<std::uint16_t, small_classes> units{};     // of 64 bytes, a block
-    std::array<std::uint16_t, small_classes> capacity{};  // blocks in a span
-};
-inline constexpr SmallSizes small_sizes = [] {
-    SmallSizes sizes;
-    for (unsigned size_class = 0; size_class < small_classes; ++size_class) {
-        const std::uint64_t units = units_of_class(size_class);
-        sizes.units[size_class] = static_cast<std::uint16_t>(units);
-        sizes.capacity[size_class] =
-            static_cast<std::uint16_t>(span_size / block_alignment / units);
-    }
-    return sizes;
-}();
-
-/// A span's list of free blocks, as one word that is compared and swapped:
-///      0 … 10   the first free block, in units of 64 bytes from the span's beginning, plus 1;
-///               0 none
-///     11 … 21   how many are free
-///     22 … 27   the class of the blocks, plus 1; 0: this is no span
-///     28        whether the span is where blocks are taken from, or in the list of those to be
-///     29 … 63   changes with every swap: a list that was popped and pushed meanwhile would
-///               otherwise look unchanged (ABA)
-/// To be taken for unchanged, a list would have to come back to this very value, after 2^35 changes
-/// or a multiple, in the instant that the one who has read it goes on.
-///
-/// A free block's first 8 bytes say which is next: 0 the block behind it, else the next one's place
-/// plus 2, or 1 at the end. So a span of zeros is a list of all its blocks.
-class BlockList {
-  public:
-    explicit BlockList(std::uint64_t word) noexcept : word_(word) {}
-    /// The list of a new span that takes the place of `before`.
-    static BlockList all(unsigned size_class, BlockList before) noexcept {
-        return BlockList(1 | std::uint64_t{capacity(size_class)} << 11 |
-                         std::uint64_t{size_class + 1} << 22 | attached_bit | before.next_tag());
-    }
-    /// The word of what is no span any more.
-    [[nodiscard]] BlockList retired() const noexcept { return BlockList(next_tag()); }
-
-    [[nodiscard]] std::uint64_t word() const noexcept { return word_; }
-    [[nodiscard]] std::uint32_t first() const noexcept { return word_ & 0x7FF; }
-    [[nodiscard]] std::uint32_t count() const noexcept { return word_ >> 11 & 0x7FF; }
-    [[nodiscard]] bool is_of(unsigned size_class) const noexcept {
-        return (word_ >> 22 & 0x3F) == size_class + 1;
-    }
-    [[nodiscard]] bool is_attached() const noexcept { return (word_ & attached_bit) != 0; }
-
-    [[nodiscard]] BlockList popped(std::uint32_t next) const noexcept {
-        return BlockList((word_ & kept) | next_tag() | std::uint64_t{count() - 1} << 11 | next);
-    }
-    [[nodiscard]] BlockList pushed(std::uint32_t place) const noexcept {
-        return BlockList((word_ & kept) | next_tag() | std::uint64_t{count() + 1} << 11 |
-                         (place + 1));
-    }
-    [[nodiscard]] BlockList with_attached(bool attached) const noexcept {
-        return BlockList((word_ & (0xFFF'FFFF)) | (attached ? attached_bit : 0) | next_tag());
-    }
-
-    /// Returns how many blocks of a class a span has.
-    static constexpr std::uint32_t capacity(unsigned size_class) noexcept {
-        return small_sizes.capacity[size_class];
-    }
-
-  private:
-    static constexpr std::uint64_t attached_bit = std::uint64_t{1} << 28;
-    static constexpr std::uint64_t kept = std::uint64_t{0x3F} << 22 | attached_bit;
-    static constexpr std::uint64_t one_tag = std::uint64_t{1} << 29;
-    [[nodiscard]] std::uint64_t next_tag() const noexcept {
-        return (word_ & ~(one_tag - 1)) + one_tag;
-    }
-
-    std::uint64_t word_;
-};
-static_assert(span_size / block_alignment < 0x7FF && small_classes < 0x3F);
 
 /// The spans of one size.
 struct SmallClass {
@@ -246,7 +165,7 @@ class Allocator {
     // Apart, as push: what is usual then needs no registers of its own.
     [[gnu::noinline]] Offset allocate_from_span(unsigned size_class) {
         for (;;) {
-            // acquire: pairs with the release in make_current, for the span's records.
+            // acquire: pairs with the release in refill and use_waiting, for the span's records.
             const std::uint32_t span =
                 state_.small[size_class].current.load(std::memory_order_acquire);
             if (span != 0) [[likely]] {
