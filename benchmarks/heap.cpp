@@ -1,8 +1,8 @@
 // What becomes of the heap in the long run: a day's worth of blocks in a minute. Several processes
-// take blocks of 16 B to 64 MiB in mixtures that drift, so that a size hardly comes twice, and give
-// them back soon or late, in part from another process. At the end of each phase: the memory that
-// the heap takes, against what is alive. Beside it glibc's malloc, which does the same work in each
-// process for itself.
+// take blocks of 16 B to 64 MiB, of which hardly a size comes twice, in a mixture that changes, and
+// give them back soon or late, in part from another process. At the end of each phase, in which
+// much is alive or little: the memory that the heap takes, against what is alive. Beside it glibc's
+// malloc, which does the same work in each process for itself.
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/synchronize.hpp>
@@ -67,42 +67,40 @@ class Random {
     std::uint64_t state_;
 };
 
-/// What a phase asks for: small, medium and large blocks, each from a window of sizes.
+/// What a phase asks for: small, medium and large blocks, whose shares of all bytes come and go.
 class Mixture {
   public:
     explicit Mixture(int phase) {
         const double small_share = 0.07 + 0.05 * std::sin(1.3 * phase);
         const double medium_share = 0.4 + 0.2 * std::sin(0.9 * phase + 1);
-        windows_[0] = {4, 12, 3, 0.31 * phase, small_share};
-        windows_[1] = {12, 18, 2, 0.23 * phase + 0.5, medium_share};
-        windows_[2] = {18, 26, 3, 0.17 * phase + 0.25, 1 - small_share - medium_share};
+        ranges_[0] = {4, 12, small_share};
+        ranges_[1] = {12, 18, medium_share};
+        ranges_[2] = {18, 26, 1 - small_share - medium_share};
         double all = 0;
-        for (Window& window : windows_) all = window.up_to += all;
-        for (Window& window : windows_) window.up_to /= all;
+        for (Range& range : ranges_) all = range.up_to += all;
+        for (Range& range : ranges_) range.up_to /= all;
     }
 
     std::size_t size(Random& random) const {
         const double which = random.part();
-        const Window* window = windows_;
-        while (which > window->up_to && window != std::end(windows_) - 1) ++window;
-        return static_cast<std::size_t>(random.between_powers(window->low, window->high));
+        const Range* range = ranges_;
+        while (which > range->up_to && range != std::end(ranges_) - 1) ++range;
+        return static_cast<std::size_t>(random.between_powers(range->low, range->high));
     }
 
   private:
-    struct Window {
-        Window() = default;
-        /// The window is `width` powers of two wide and lies between `from` and `to`.
+    struct Range {
+        Range() = default;
         /// @param share of all bytes that are asked for
-        Window(double from, double to, double width, double place, double share)
-            : low(from + (to - from - width) * (place - std::floor(place))), high(low + width) {
+        Range(double from, double to, double share) : low(from), high(to) {
             const double mean = (std::exp2(high) - std::exp2(low)) / ((high - low) * std::log(2));
             up_to = share / mean;
         }
-        double low = 0;
-        double high = 0;
+        double low = 0;    // powers of two
+        double high = 0;   //
         double up_to = 0;  // first how many of its blocks, then where they end between 0 and 1
     };
-    Window windows_[3];
+    Range ranges_[3];
 };
 
 /// A day: so many phases, in each of which each process asks for so many bytes.
@@ -112,10 +110,7 @@ struct Plan {
 };
 
 /// What a process keeps alive at most, in bytes: it comes and goes.
-std::int64_t most_alive(int phase) {
-    constexpr std::int64_t shares[] = {128, 64, 128, 16, 96, 32};
-    return shares[phase % 6] << 20;
-}
+std::int64_t most_alive(int phase) { return std::int64_t{phase % 2 == 0 ? 128 : 32} << 20; }
 
 /// What a process tells of itself. They are read between the phases, the first one at any time.
 struct alignas(64) Account {
@@ -213,7 +208,7 @@ class Worker {
                 give_back(living_.remove_first());
             }
             // In bytes that are asked for meanwhile: from a few blocks to more than a phase.
-            const double death = clock_ + random_.between_powers(12, 34);
+            const double death = clock_ + random_.between_powers(12, 30);
             living_.add({death, pass_on(take(size), size)});
         }
     }

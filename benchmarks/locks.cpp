@@ -80,7 +80,7 @@ void bench_live_objects(const measure::Run& run) {
 /// To the byte: what the pages round up is shared by all.
 void bench_memory() {
     const std::size_t before = mp::detail::heap().segment().memory();
-    const std::vector<mp::Lock> locks(100'000);
+    const std::vector<mp::Lock> locks(1'000'000);
     const std::size_t bytes = mp::detail::heap().segment().memory() - before;
     measure::Run::report("lock/memory", ours, static_cast<double>(bytes / locks.size()));
 }

@@ -91,6 +91,25 @@ TEMPLATE_TEST_CASE("What a process held is freed when it has ended", "[heap][bur
     }
 }
 
+TEST_CASE("The free blocks that a process kept for itself are free after it", "[heap][burial]") {
+    const support::Watchdog watchdog(200);
+    const auto run = [] {
+        mp::ForkProcess process([] {
+            const mp::Lock lock;  // whoever has a handle has a ledger, and keeps blocks
+            for (std::size_t size = 64; size <= 1'536; size += 64) {
+                mp::detail::deallocate(mp::detail::allocate(size));
+            }
+            ::_exit(0);
+        });
+        process.start();
+        REQUIRE(process.join(60));
+    };
+    run();
+    const std::size_t before = memory();
+    for (int i = 0; i < 400; ++i) run();  // 8 KiB each
+    REQUIRE(memory() <= before + mib);
+}
+
 TEST_CASE("What a process passed on outlives it", "[heap][burial]") {
     mp::Queue<mp::RawArray<char>> queue;
     mp::ForkProcess process([&] {

@@ -64,6 +64,27 @@ TEST_CASE("Small blocks give their memory back, and it serves any other size", "
     REQUIRE(heap->allocator().used_space() < 80 * mib);
 }
 
+TEST_CASE("A small block that stays keeps one page of its neighbours, no more", "[heap]") {
+    const auto heap = heap_of(256 * mib);
+    const std::size_t before = heap->segment().memory();
+    std::vector<Offset> blocks;
+    for (int i = 0; i < 250'000; ++i) blocks.push_back(heap->allocator().allocate(64));
+    REQUIRE(heap->segment().memory() - before > 15 * mib);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        if (i % 1'000 != 0) heap->allocator().deallocate(blocks[i]);
+    }
+    REQUIRE(heap->segment().memory() - before < 3 * mib);
+}
+
+TEST_CASE("What was kept for the next one of a size serves another when there is no more",
+          "[heap]") {
+    const auto heap = heap_of(64 * mib);
+    constexpr std::size_t size = 5 * page_size;
+    const std::vector<Offset> blocks = fill(*heap, size);
+    for (const Offset block : blocks) heap->allocator().deallocate(block);
+    heap->allocator().deallocate(heap->allocator().allocate(blocks.size() * size));
+}
+
 TEST_CASE("Sizes that grow one after the other use the same space", "[heap]") {
     const auto heap = heap_of(std::size_t{1} << 32);
     for (std::size_t size = 8 * mib; size < 1'500 * mib; size += 13 * mib) {

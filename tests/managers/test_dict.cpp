@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <tuple>
@@ -170,6 +171,23 @@ TEST_CASE("d[k] reads, assigns and changes", "[managers][dict]") {
     REQUIRE(texts[1] == "ab");
     REQUIRE(texts[1]->size() == 2);
     REQUIRE(texts[1][0] == 'a');
+}
+
+TEST_CASE("An entry of a dict that nobody else has is good for itself", "[managers][dict]") {
+    mp::Manager manager;
+    auto entry = manager.dict<std::string, int>({{"k", 1}})["k"];
+    auto dict = std::make_unique<mp::DictProxy<std::string, int>>(
+        manager.dict<std::string, int>({{"k", 10}}));
+    const auto of_a_name = (*dict)["k"];
+    auto copy = of_a_name;
+    dict.reset();
+    auto item = manager.list<int>({100})[0];
+    entry += 1;
+    copy += 1;
+    item += 1;
+    REQUIRE(entry == 2);
+    REQUIRE(copy == 11);
+    REQUIRE(item == 101);
 }
 
 TEST_CASE("Keys and values of every kind", "[managers][dict]") {

@@ -5,10 +5,10 @@
 // order. What the victim was about to hand out or take back is lost until the family ends, no
 // more. Floor 1. Start at Allocator::allocate.
 //
-// Small blocks lie in spans of 64 KiB, a span holding blocks of one size. A span has a list of its
-// free blocks, which is one word; nobody needs a lock to take a block from it or to give one back.
-// Which span is taken from, and which others have free blocks, is kept under a lock that is needed
-// once in many blocks. A span whose blocks are all free goes back to the pages it came from.
+// Small blocks lie in spans of some pages, a span holding blocks of one size. A span has a list of
+// its free blocks, which is one word; nobody needs a lock to take a block from it or to give one
+// back. Which span is taken from, and which others have free blocks, is kept under a lock that is
+// needed once in many blocks. A span whose blocks are all free goes back to the pages it came from.
 // Larger blocks are runs of pages, see page_runs.hpp. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <new>
 
 #include "multiprocessing/heap/block_list.hpp"
@@ -37,8 +38,13 @@ struct SmallClass {
 
 /// The allocator's part of the segment's first pages.
 struct AllocatorState : PageRunsState {
+    static constexpr std::uint32_t most_spare_pages = 16;
+
     RobustMutex spans_lock;  // guards `waiting` and changes of `current`; before the runs' locks
     SmallClass small[small_classes];
+    // Large blocks come and go one at a time too, and those of some pages at no cost worth a lock:
+    // by the class of how many, the page of one that was freed and is not a free run; 0 none.
+    std::atomic<std::uint32_t> spare_runs[class_of_units(most_spare_pages) + 1];
 };
 
 /// Allocates in a segment that many processes use at once.
@@ -84,7 +90,7 @@ class Allocator {
     [[gnu::hot]] void deallocate(Offset block) noexcept {
         const auto page = static_cast<std::uint32_t>(block / page_size);
         const RunWord run = runs_.run(page);
-        if (run.kind() != RunWord::span) return runs_.give_back(page);
+        if (run.kind() != RunWord::span) return deallocate_large(page, run.pages());
         std::atomic<Offset>& spare = state_.small[run.size_class()].spare;
         Offset none = 0;
         // release: whoever takes it sees all that was done with it before.
@@ -94,6 +100,16 @@ class Allocator {
             return;
         }
         push(page - run.distance(), run.size_class(), block);
+    }
+
+    /// Returns the class of a small block; small_classes for a large one.
+    [[nodiscard]] unsigned class_of(Offset block) const noexcept {
+        const RunWord run = runs_.run(block / page_size);
+        return run.kind() == RunWord::span ? run.size_class() : small_classes;
+    }
+    /// Returns the class that a small block of this size is of. @pre size <= largest_small_block
+    static unsigned small_class(std::size_t size) noexcept {
+        return class_of_units(size == 0 ? 1 : (size + block_alignment - 1) / block_alignment);
     }
 
     /// Returns how many bytes the block has room for.
@@ -138,10 +154,7 @@ class Allocator {
   private:
     static constexpr std::size_t worth_asking = std::size_t{64} << 20;
     static constexpr std::uint64_t end_of_list = 1;
-
-    static unsigned small_class(std::size_t size) noexcept {
-        return class_of_units(size == 0 ? 1 : (size + block_alignment - 1) / block_alignment);
-    }
+    static constexpr std::uint32_t units_in_page = page_size / block_alignment;
 
     // --- small blocks ---
 
@@ -200,7 +213,7 @@ class Allocator {
                                  unsigned size_class) noexcept {
         if (link != 0) return static_cast<std::uint32_t>(link - 1) & 0x7FF;
         const std::uint32_t units = small_sizes.units[size_class];
-        const bool is_last = place + 2 * units > span_size / block_alignment;
+        const bool is_last = place + 2 * units > small_sizes.pages[size_class] * units_in_page;
         return is_last ? 0 : place + units + 1;
     }
 
@@ -276,13 +289,20 @@ class Allocator {
     /// Sees to it that there is a span to take blocks from.
     [[gnu::noinline]] void refill(unsigned size_class) {
         if (use_waiting(size_class)) return;
-        const std::uint32_t fresh = make_span(size_class);
+        const FreshSpans fresh = make_spans(size_class);
         const SpansGuard guard(*this);
         SmallClass& spans = state_.small[size_class];
-        if (has_blocks(spans.current.load(std::memory_order_relaxed), size_class)) {
-            insert_waiting(spans, fresh);  // another one was faster
-        } else {
-            spans.current.store(fresh, std::memory_order_release);  // pairs with allocate_small
+        // Waiting, the first one comes first. Another process may have been faster.
+        for (std::uint32_t span = fresh.end; span > fresh.first;) {
+            span -= small_sizes.pages[size_class];
+            const bool is_next =
+                span == fresh.first &&
+                !has_blocks(spans.current.load(std::memory_order_relaxed), size_class);
+            if (is_next) {
+                spans.current.store(span, std::memory_order_release);  // pairs: allocate_from_span
+            } else {
+                insert_waiting(spans, span);
+            }
         }
     }
 
@@ -323,27 +343,52 @@ class Allocator {
         return list.is_of(size_class) && list.first() != 0;
     }
 
-    /// Makes a span, all of whose blocks are free. Nobody else knows it yet.
-    std::uint32_t make_span(unsigned size_class) {
-        const PageRuns::Run run = runs_.take(RunWord::span_pages);
-        if (run.first == 0) throw std::bad_alloc();
-        const Offset begin = Offset{run.first} * page_size;
-        map_or_give_back(run, span_size);
-        if (!run.has_pages) reserve_or_give_back(run, span_size);
-        if (!run.is_zero) {
-            const std::size_t step = units_of_class(size_class) * block_alignment;
-            for (std::size_t at = 0; at + step <= span_size; at += step) {
-                link_of(begin + at).store(0, std::memory_order_relaxed);
+    /// Spans that lie one behind the other.
+    struct FreshSpans {
+        std::uint32_t first;
+        std::uint32_t end;
+    };
+
+    /// Makes some spans, all of whose blocks are free. Nobody else knows them yet.
+    FreshSpans make_spans(unsigned size_class) {
+        const std::uint32_t pages = small_sizes.pages[size_class];
+        std::uint32_t length = pages;
+        PageRuns::Run run = runs_.take_warm(pages);
+        if (run.first == 0 &&
+            state_.small[size_class].current.load(std::memory_order_relaxed) != 0) {
+            length = most_span_pages;  // new pages cost less when they are taken together
+            run = runs_.take(length);
+        }
+        if (run.first == 0) {
+            length = pages;
+            run = take_run(pages);
+        }
+        const std::size_t size = length * page_size;
+        map_or_give_back(run, size);
+        if (!run.has_pages) reserve_or_give_back(run, size);
+        // The first page says so last: until then all of it is one used run.
+        for (std::uint32_t page = run.first + length; page-- > run.first;) {
+            const std::uint32_t distance = (page - run.first) % pages;
+            if (distance == 0) {
+                runs_.record(page).older = 0;  // in no list yet
+                std::atomic<std::uint64_t>& word = list_of(page);
+                const BlockList before(word.load(std::memory_order_relaxed));
+                word.store(BlockList::all(size_class, before).word(), std::memory_order_release);
+                if (!run.is_zero) clear_links(page, size_class);
             }
+            runs_.set_run(page, RunWord::of_span(size_class, distance));
         }
-        for (std::uint32_t page = RunWord::span_pages; page-- > 0;) {
-            runs_.set_run(run.first + page, RunWord::of_span(size_class, page));
+        return {run.first, run.first + length};
+    }
+
+    /// Makes the blocks of a span a list, each linked to the one behind it.
+    void clear_links(std::uint32_t span, unsigned size_class) noexcept {
+        const std::size_t step = small_sizes.units[size_class] * block_alignment;
+        Offset block = Offset{span} * page_size;
+        for (std::uint32_t left = small_sizes.capacity[size_class]; left > 0; --left) {
+            link_of(block).store(0, std::memory_order_relaxed);
+            block += step;
         }
-        runs_.record(run.first).older = 0;  // in no list yet
-        std::atomic<std::uint64_t>& word = list_of(run.first);
-        const BlockList before(word.load(std::memory_order_relaxed));
-        word.store(BlockList::all(size_class, before).word(), std::memory_order_release);
-        return run.first;
     }
 
     // --- the lists of spans; with the lock ---
@@ -397,14 +442,56 @@ class Allocator {
     Offset allocate_large(std::size_t size, bool* zero) {
         if (size > segment_.size()) throw std::bad_alloc();
         if (size >= worth_asking && size > available_memory()) throw std::bad_alloc();
-        const PageRuns::Run run = runs_.take((size + page_size - 1) / page_size);
-        if (run.first == 0) throw std::bad_alloc();
+        std::size_t pages = (size + page_size - 1) / page_size;
+        PageRuns::Run run;
+        if (pages <= AllocatorState::most_spare_pages) {
+            const unsigned pages_class = class_of_units(pages);
+            pages = static_cast<std::size_t>(units_of_class(pages_class));
+            run = {take_spare_run(pages_class), true, false};
+        }
+        if (run.first == 0) run = take_run(pages);
         map_or_give_back(run, size);
-        if (!run.has_pages && (size <= span_size || strict_overcommit())) {
+        if (!run.has_pages && (pages <= AllocatorState::most_spare_pages || strict_overcommit())) {
             reserve_or_give_back(run, size);
         }
         if (zero != nullptr) *zero = run.is_zero;
         return Offset{run.first} * page_size;
+    }
+
+    void deallocate_large(std::uint32_t first, std::uint32_t pages) noexcept {
+        if (pages <= AllocatorState::most_spare_pages) {
+            std::atomic<std::uint32_t>& spare = state_.spare_runs[class_of_units(pages)];
+            std::uint32_t none = 0;
+            // release: as that of small ones.
+            if (spare.load(std::memory_order_relaxed) == 0 &&
+                spare.compare_exchange_strong(none, first, std::memory_order_release,
+                                              std::memory_order_relaxed)) {
+                return;
+            }
+        }
+        runs_.give_back(first);
+    }
+
+    /// @returns 0 when there is none
+    std::uint32_t take_spare_run(unsigned pages_class) noexcept {
+        std::atomic<std::uint32_t>& spare = state_.spare_runs[pages_class];
+        // acquire: pairs with deallocate_large.
+        return spare.load(std::memory_order_relaxed) == 0
+                   ? 0
+                   : spare.exchange(0, std::memory_order_acquire);
+    }
+
+    /// @throws std::bad_alloc
+    PageRuns::Run take_run(std::size_t pages) {
+        PageRuns::Run run = runs_.take(pages);
+        if (run.first != 0) return run;
+        // The spare ones may be what it lacks.
+        for (unsigned pages_class = 0; pages_class < std::size(state_.spare_runs); ++pages_class) {
+            if (const std::uint32_t spare = take_spare_run(pages_class)) runs_.give_back(spare);
+        }
+        run = runs_.take(pages);
+        if (run.first == 0) throw std::bad_alloc();
+        return run;
     }
 
     void map_or_give_back(const PageRuns::Run& run, std::size_t size) {

@@ -1,38 +1,15 @@
 // multiprocessing/heap/block_list.hpp
 //
-// The free blocks of one span, as a word that is compared and swapped; and what sizes there are of
-// small blocks. Floor 1. Start at BlockList. SPDX-License-Identifier: MIT
+// The free blocks of one span, as a word that is compared and swapped. Floor 1.
+// SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
-#include "multiprocessing/heap/page_runs.hpp"
 #include "multiprocessing/heap/size_classes.hpp"
 
 namespace multiprocessing::detail {
-
-constexpr std::size_t span_size = RunWord::span_pages * page_size;
-constexpr std::size_t largest_small_block = std::size_t{1} << 13;
-constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
-static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
-
-/// What is asked of a small class with each block, so that nothing is divided then.
-struct SmallSizes {
-    std::array<std::uint16_t, small_classes> units{};     // of 64 bytes, a block
-    std::array<std::uint16_t, small_classes> capacity{};  // blocks in a span
-};
-inline constexpr SmallSizes small_sizes = [] {
-    SmallSizes sizes;
-    for (unsigned size_class = 0; size_class < small_classes; ++size_class) {
-        const std::uint64_t units = units_of_class(size_class);
-        sizes.units[size_class] = static_cast<std::uint16_t>(units);
-        sizes.capacity[size_class] =
-            static_cast<std::uint16_t>(span_size / block_alignment / units);
-    }
-    return sizes;
-}();
 
 /// A span's list of free blocks, as one word that is compared and swapped:
 ///      0 … 10   the first free block, in units of 64 bytes from the span's beginning, plus 1;
@@ -92,6 +69,6 @@ class BlockList {
 
     std::uint64_t word_;
 };
-static_assert(span_size / block_alignment < 0x7FF && small_classes < 0x3F);
+static_assert(most_span_pages * page_size / block_alignment < 0x7FF && small_classes < 0x3F);
 
 }  // namespace multiprocessing::detail

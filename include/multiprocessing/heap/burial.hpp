@@ -6,7 +6,7 @@
 //
 // Each process has a ledger in the heap, which says of which objects it has counted handles. It is
 // a list of pages of two sorts, each of them the smallest block that there is. Most objects are one
-// bit in a page for the 24 KiB that they lie in, so that a handle costs next to no memory. Second
+// bit in a page for the 16 KiB that they lie in, so that a handle costs next to no memory. Second
 // handles on the same object, and large objects, have an entry of 8 bytes. See ledger.hpp for how a
 // process keeps its own. SPDX-License-Identifier: MIT
 #pragma once
@@ -27,7 +27,8 @@ namespace multiprocessing::detail {
 /// away.
 struct LedgerPage {
     static constexpr std::uint32_t word_count = 6;
-    static constexpr std::uint32_t region_size = word_count * 64 * block_alignment;
+    static constexpr std::uint32_t region_words = 4;  // so that nothing is divided to find one
+    static constexpr std::uint32_t region_size = region_words * 64 * block_alignment;
     static constexpr std::uint32_t entries = UINT32_MAX;  // in place of a region
 
     Offset next;           //  0  of the process's pages; 0 none
@@ -38,6 +39,8 @@ struct LedgerPage {
     //     no object, see Ledger
     std::atomic<std::uint64_t> words[word_count];
 
+    static constexpr std::uint32_t spares = UINT32_MAX - 1;  // see SparesPage
+
     /// Makes an empty page. @throws std::bad_alloc
     static LedgerPage& make(std::uint32_t region) {
         auto& page = *static_cast<LedgerPage*>(allocate_zeroed(sizeof(LedgerPage)));
@@ -46,6 +49,22 @@ struct LedgerPage {
     }
 };
 static_assert(sizeof(LedgerPage) == block_alignment);
+
+/// Among the pages of a process: the blocks that it may take again.
+struct SparesPage {
+    Offset next;
+    std::uint32_t region;  // LedgerPage::spares
+    std::uint32_t unused;
+    SpareBlocks spares;
+
+    /// Makes an empty page. @throws std::bad_alloc
+    static SparesPage& make() {
+        auto& page = *static_cast<SparesPage*>(allocate_zeroed(sizeof(SparesPage)));
+        page.region = LedgerPage::spares;
+        return page;
+    }
+};
+static_assert(offsetof(SparesPage, region) == offsetof(LedgerPage, region));
 
 /// Drops the handles that a page lists. Each is crossed out first: if this process is killed
 /// between the two, the object stays until the family ends, but it is never dropped twice.
@@ -71,11 +90,22 @@ inline void drop_all_of(LedgerPage& page) noexcept {
     }
 }
 
+/// Frees the blocks that a page lists, each crossed out first too.
+inline void free_all_of(SparesPage& page) noexcept {
+    for (std::atomic<Offset>& spare : page.spares.blocks) {
+        if (const Offset block = spare.exchange(0)) deallocate(heap().at(block));
+    }
+}
+
 /// Gives back what a process held.
 inline void sweep(ProcessRecord& record) noexcept {
     while (const Offset place = record.ledger.load(std::memory_order_acquire)) {
         auto& page = *heap().at<LedgerPage>(place);
-        drop_all_of(page);
+        if (page.region == LedgerPage::spares) {
+            free_all_of(*heap().at<SparesPage>(place));
+        } else {
+            drop_all_of(page);
+        }
         record.ledger.store(page.next, std::memory_order_release);
         deallocate(&page);
     }

@@ -20,6 +20,9 @@ namespace multiprocessing::detail {
 /// Says that a handle is to be one that does not count.
 struct Borrowed {};
 
+/// Says that a handle takes over a count.
+struct Adopted {};
+
 /// A counted handle on an object of any kind, or none. Each counts for itself, and is noted in the
 /// process's ledger.
 ///
@@ -31,7 +34,7 @@ class AnyHandle {
     AnyHandle() = default;
 
     /// Takes over the one reference that a new object comes with.
-    static AnyHandle adopt(SharedObject& object) noexcept { return AnyHandle(&object); }
+    AnyHandle(Adopted, SharedObject& object) noexcept : AnyHandle(&object) {}
 
     /// Takes a new reference on the object at `offset`, which the caller knows to be alive.
     static AnyHandle from_offset(Offset offset) noexcept {
@@ -46,11 +49,14 @@ class AnyHandle {
         add_reference(*object_);
         place_ = note_handle(*object_);
     }
-    AnyHandle(AnyHandle&& other) noexcept : AnyHandle() {
-        if (other.place_ == LedgerPlace::borrowed) {
-            *this = AnyHandle(other);  // it may live longer than the one it was borrowed from
+    AnyHandle(AnyHandle&& other) noexcept
+        : object_(other.object_), fork_depth_(other.fork_depth_), place_(other.place_) {
+        if (place_ == LedgerPlace::borrowed) [[unlikely]] {
+            // It may live longer than the one it was borrowed from.
+            object_ = nullptr;
+            AnyHandle(other).swap(*this);
         } else {
-            swap(other);
+            other.object_ = nullptr;
         }
     }
     AnyHandle& operator=(const AnyHandle& other) noexcept {
@@ -104,6 +110,8 @@ class Handle {
     Handle() = default;
     explicit Handle(AnyHandle any) noexcept : any_(std::move(any)) {}
     Handle(Borrowed borrowed, const AnyHandle& owner) noexcept : any_(borrowed, owner) {}
+    /// Takes over the one reference that a new object comes with.
+    Handle(Adopted adopted, T& object) noexcept : any_(adopted, object) {}
 
     [[nodiscard]] T* get() const noexcept { return static_cast<T*>(any_.object()); }
     T& operator*() const noexcept { return *get(); }
@@ -142,7 +150,7 @@ Handle<T> make_shared_object(Args&&... args) {
     try {
         T* const object = new (block) T(std::forward<Args>(args)...);
         object->set_birth(heap().family().fork_clock());
-        return Handle<T>(AnyHandle::adopt(*object));
+        return Handle<T>(Adopted{}, *object);
     } catch (...) {
         deallocate(block);
         throw;

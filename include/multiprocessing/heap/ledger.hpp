@@ -66,11 +66,15 @@ class LedgerTable {
 /// The page in which this thread noted a handle last: most come and go near each other. A page of
 /// a living process is never taken away, so it is good as long as the process is the same.
 struct LastPage {
-    std::uint32_t depth;
-    std::uint32_t region;
+    std::uint64_t key;  // see key_of
     LedgerPage* page;
+
+    /// The region, and which process of those that the first one's forks lead to.
+    static std::uint64_t key_of(std::uint32_t region) noexcept {
+        return std::uint64_t{fork_depth()} << 32 | region;
+    }
 };
-inline constinit thread_local LastPage last_page{0, UINT32_MAX, nullptr};
+inline constinit thread_local LastPage last_page{UINT64_MAX, nullptr};
 
 /// The ledger, as the process that it belongs to keeps it.
 class Ledger {
@@ -89,38 +93,48 @@ class Ledger {
         delete entry_pages_.load();
     }
 
+    /// Lets this process keep small blocks that it frees. Once. @throws std::bad_alloc
+    void keep_spares() {
+        const std::lock_guard guard(mutex_);
+        SparesPage& page = SparesPage::make();
+        link(page);
+        // release: pairs with take_spare in other threads.
+        local_process.spares.store(&page.spares, std::memory_order_release);
+    }
+
     /// Notes a counted handle. @throws std::bad_alloc
     LedgerPlace note(Offset object) {
         // What begins at a page is large, most likely, and would have a region for itself.
         if (object % page_size != 0 || heap().allocator().is_small(object)) {
             const BitPlace place(object);
             LedgerPage* const page = page_of(place.region);
-            last_page = {fork_depth(), place.region, page};
+            last_page = {LastPage::key_of(place.region), page};
             if (set_bit(page->words[place.word], place.bit)) return LedgerPlace::bit;
         }
+        return note_in_entry(object);
+    }
+
+    /// Notes a second handle, and what has no bit. @throws std::bad_alloc
+    LedgerPlace note_in_entry(Offset object) {
         const std::uint32_t entry = take_entry();
         // release: who buries this process finds the object made.
         entry_at(entry).store(object, std::memory_order_release);
         return static_cast<LedgerPlace>(entry + static_cast<std::uint32_t>(first_entry));
     }
 
-    /// Notes a handle where the last one was noted. @returns false when that is elsewhere
+    /// Whether the object's handles are noted where the last one was.
+    static bool is_at_last_page(Offset object) noexcept {
+        return last_page.key == LastPage::key_of(BitPlace(object).region);
+    }
+    /// Notes a handle there. @returns false when it is not the first one
     static bool note_at_last_page(Offset object) noexcept {
         const BitPlace place(object);
-        const LastPage& last = last_page;
-        return last.region == place.region && last.depth == fork_depth() &&
-               object % page_size != 0 && set_bit(last.page->words[place.word], place.bit);
+        return set_bit(last_page.page->words[place.word], place.bit);
     }
-    /// Crosses a handle out. @returns false when it is not noted in the page of the last one
-    static bool erase_at_last_page(LedgerPlace noted, Offset object) noexcept {
+    /// Crosses such a handle out.
+    static void erase_at_last_page(Offset object) noexcept {
         const BitPlace place(object);
-        const LastPage& last = last_page;
-        if (noted != LedgerPlace::bit || last.region != place.region ||
-            last.depth != fork_depth()) {
-            return false;
-        }
-        clear_bit(last.page->words[place.word], place.bit);
-        return true;
+        clear_bit(last_page.page->words[place.word], place.bit);
     }
 
     /// Crosses a handle out.
@@ -142,7 +156,7 @@ class Ledger {
         explicit BitPlace(Offset object) noexcept
             : region(static_cast<std::uint32_t>(object / LedgerPage::region_size)),
               word(static_cast<std::uint32_t>(object / (64 * block_alignment) %
-                                              LedgerPage::word_count)),
+                                              LedgerPage::region_words)),
               bit(std::uint64_t{1} << object / block_alignment % 64) {}
         std::uint32_t region;
         std::uint32_t word;
@@ -194,9 +208,12 @@ class Ledger {
     /// Makes a page that whoever buries this process will find.
     LedgerPage& add_page(std::uint32_t region) {
         LedgerPage& page = LedgerPage::make(region);
+        link(page);
+        return page;
+    }
+    void link(auto& page) noexcept {
         page.next = record_.ledger.load(std::memory_order_relaxed);
         record_.ledger.store(heap().offset_of(&page), std::memory_order_release);
-        return page;
     }
 
     /// Doubles a table. With the mutex.
@@ -230,10 +247,7 @@ class Ledger {
                 const std::uint32_t entry = static_cast<std::uint32_t>(head) - 1;
                 const std::uint64_t next =
                     entry_at(entry).load(std::memory_order_relaxed) >> 1 & UINT32_MAX;
-                if (free_entries_.compare_exchange_weak(head, next_tag(head) | next,
-                                                        std::memory_order_acquire)) {
-                    return entry;
-                }
+                if (swap_free(head, next_tag(head) | next)) return entry;
             }
             add_entries();
         }
@@ -244,9 +258,16 @@ class Ledger {
         do {
             const std::uint64_t link = (head & UINT32_MAX) << 1 | 1;
             entry_at(entry).store(link, std::memory_order_release);
-        } while (!free_entries_.compare_exchange_weak(head, next_tag(head) | (entry + 1),
-                                                      std::memory_order_release,
-                                                      std::memory_order_relaxed));
+        } while (!swap_free(head, next_tag(head) | (entry + 1)));
+    }
+    /// @param head what it is taken to be; updated when that is wrong
+    bool swap_free(std::uint64_t& head, std::uint64_t next) noexcept {
+        if (!__libc_single_threaded) {
+            return free_entries_.compare_exchange_weak(head, next, std::memory_order_acq_rel,
+                                                       std::memory_order_acquire);
+        }
+        free_entries_.store(next, std::memory_order_relaxed);
+        return true;
     }
     static std::uint64_t next_tag(std::uint64_t head) noexcept {
         return (head & ~std::uint64_t{UINT32_MAX}) + (std::uint64_t{1} << 32);
@@ -292,7 +313,9 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
     auto fresh = std::make_unique<OwnLedger>(inherited);
     // Another thread may have been faster.
     if (!own_ledger.compare_exchange_strong(known, fresh.get())) return known->ledger;
-    return fresh.release()->ledger;
+    Ledger& ledger = fresh.release()->ledger;
+    ledger.keep_spares();
+    return ledger;
 }
 
 [[gnu::noinline]] inline LedgerPlace note_handle_elsewhere(Offset place) noexcept {
@@ -305,11 +328,20 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
     }
 }
 
+[[gnu::noinline]] inline LedgerPlace note_second_handle(Offset place) noexcept {
+    try {
+        return own_ledger.load(std::memory_order_acquire)->ledger.note_in_entry(place);
+    } catch (...) {
+        return LedgerPlace::nowhere;
+    }
+}
+
 /// Notes a counted handle of this process.
 /// @returns where; nowhere when there is no memory left to note it
 inline LedgerPlace note_handle(const SharedObject& object) noexcept {
     const Offset place = heap().offset_of(&object);
-    return Ledger::note_at_last_page(place) ? LedgerPlace::bit : note_handle_elsewhere(place);
+    if (!Ledger::is_at_last_page(place)) return note_handle_elsewhere(place);
+    return Ledger::note_at_last_page(place) ? LedgerPlace::bit : note_second_handle(place);
 }
 
 [[gnu::noinline]] inline void erase_handle_elsewhere(LedgerPlace place, Offset offset) noexcept {
@@ -320,7 +352,10 @@ inline LedgerPlace note_handle(const SharedObject& object) noexcept {
 inline void erase_handle(LedgerPlace place, const SharedObject& object) noexcept {
     if (place == LedgerPlace::nowhere) return;
     const Offset offset = heap().offset_of(&object);
-    if (!Ledger::erase_at_last_page(place, offset)) erase_handle_elsewhere(place, offset);
+    if (place != LedgerPlace::bit || !Ledger::is_at_last_page(offset)) {
+        return erase_handle_elsewhere(place, offset);
+    }
+    Ledger::erase_at_last_page(offset);
 }
 
 }  // namespace multiprocessing::detail

@@ -11,7 +11,7 @@
 //
 // A free run is warm, and has kept its pages, because taking them anew costs ten times what filling
 // them does (1 MiB through a queue: 850 µs instead of 40); or it is cold, and has none. Warm runs
-// keep their size, for the next one of it: eight of each size and 8 MiB in all may stay, beyond
+// keep their size, for the next one of it: a few of each size and 8 MiB in all may stay, beyond
 // which those that were freed first become cold. Only cold ones are joined.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -42,7 +42,6 @@ class RunWord {
         leaving   // free, the pages are just being given back
     };
     static constexpr std::uint32_t most_pages = (std::uint32_t{1} << 29) - 1;
-    static constexpr std::uint32_t span_pages = 16;
 
     RunWord() = default;
     explicit RunWord(std::uint32_t word) noexcept : word_(word) {}
@@ -55,7 +54,7 @@ class RunWord {
     [[nodiscard]] std::uint32_t word() const noexcept { return word_; }
     [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(word_ & 7); }
     [[nodiscard]] std::uint32_t pages() const noexcept {
-        return kind() == span ? span_pages : word_ >> 3;
+        return kind() == span ? small_sizes.pages[size_class()] : word_ >> 3;
     }
     [[nodiscard]] bool can_be_joined() const noexcept {
         return kind() == cold || kind() == stained;
@@ -152,6 +151,12 @@ class PageRuns {
         return take_at_once(count);
     }
 
+    /// Takes a run of `pages` pages that has pages, if there is one.
+    Run take_warm(std::uint32_t pages) noexcept {
+        const Guard guard(*this);
+        return take_warm_locked(pages, 0);
+    }
+
     /// Gives a run back, whose pages may be kept for the next one.
     void give_back(std::uint32_t first) noexcept {
         const std::uint32_t pages = run(first).pages();
@@ -160,7 +165,7 @@ class PageRuns {
         if (is_kept) {
             const Guard guard(*this);
             // A few are enough for those that come and go: what many held goes back.
-            is_kept = state_.warm_counts[class_of_units(pages)] < most_of_a_size;
+            is_kept = state_.warm_counts[class_of_units(pages)] < most_warm(pages);
             if (is_kept) {
                 set_run(first, {RunWord::warm, pages});  // commits
                 insert_warm(first, pages);
@@ -194,7 +199,10 @@ class PageRuns {
   private:
     using Bins = PageRunsState::Bins;
     static constexpr std::uint32_t warm_limit = (8 << 20) / page_size;
-    static constexpr std::uint32_t most_of_a_size = 8;
+    /// How many warm runs of a size there may be: eight, and of small ones half a mebibyte.
+    static constexpr std::uint32_t most_warm(std::uint32_t pages) noexcept {
+        return std::max<std::uint32_t>(8, (std::uint32_t{1} << 19) / page_size / pages);
+    }
     static constexpr int most_looks = 16;  // at the runs of one class
 
     /// Holds the lock.
@@ -213,13 +221,7 @@ class PageRuns {
         const Guard guard(*this);
         // A warm run of another magnitude is left for those of its own.
         constexpr unsigned one_doubling = 4;
-        if (const auto first = find(state_.warm, pages, one_doubling)) {
-            const std::uint32_t length = run(first).pages();
-            remove_warm(first, length);
-            split(first, length, pages, RunWord::warm);
-            if (length > pages) insert_warm(first + pages, length - pages);
-            return {first, true, false};
-        }
+        if (const Run run = take_warm_locked(pages, one_doubling); run.first != 0) return run;
         if (const auto first = find(state_.cold, pages, PageRunsState::classes)) {
             const RunWord word = run(first);
             remove_cold(first, word.pages());
@@ -228,6 +230,16 @@ class PageRuns {
             return {first, false, word.kind() == RunWord::cold};
         }
         return take_from_frontier(pages);
+    }
+
+    Run take_warm_locked(std::uint32_t pages, unsigned classes) noexcept {
+        const std::uint32_t first = find(state_.warm, pages, classes);
+        if (first == 0) return {};
+        const std::uint32_t length = run(first).pages();
+        remove_warm(first, length);
+        split(first, length, pages, RunWord::warm);
+        if (length > pages) insert_warm(first + pages, length - pages);
+        return {first, true, false};
     }
 
     /// Makes the first `pages` of a run of `length` a used one.
@@ -266,8 +278,16 @@ class PageRuns {
             at = records_[at].next;
         }
         if (best != 0) return best;
+        // Of larger ones, one that lies far below: so the space above it becomes free in one piece.
         const unsigned larger = first_filled(bins, own + 1);
-        return larger <= own + classes && larger < PageRunsState::classes ? bins.first[larger] : 0;
+        if (larger > own + classes || larger >= PageRunsState::classes) return 0;
+        best = bins.first[larger];
+        looks = 0;
+        for (std::uint32_t at = best; at != 0 && looks < most_looks; ++looks) {
+            best = std::min(best, at);
+            at = records_[at].next;
+        }
+        return best;
     }
 
     static unsigned first_filled(const Bins& bins, unsigned from) noexcept {

@@ -7,10 +7,12 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -166,11 +168,47 @@ class Heap {
     Family family_;
 };
 
+/// The blocks that a process freed last, one of each of the smallest sizes: it takes them again
+/// before any other. They lie in the heap, for whoever buries the process.
+struct SpareBlocks {
+    static constexpr unsigned classes = 14;  // up to 1,536 bytes
+
+    std::atomic<Offset> blocks[classes];  // 0 none
+
+    // Only this process changes them, so one with a single thread needs no locked instruction. The
+    // C library knows of the second thread before there is one.
+
+    /// @returns 0 when there is none
+    Offset take(unsigned size_class) noexcept {
+        std::atomic<Offset>& spare = blocks[size_class];
+        const Offset block = spare.load(std::memory_order_relaxed);
+        if (block == 0) return 0;
+        // acquire: pairs with keep by another thread.
+        if (!__libc_single_threaded) return spare.exchange(0, std::memory_order_acquire);
+        spare.store(0, std::memory_order_relaxed);
+        return block;
+    }
+    /// @returns false when there is one already
+    bool keep(unsigned size_class, Offset block) noexcept {
+        std::atomic<Offset>& spare = blocks[size_class];
+        Offset none = spare.load(std::memory_order_relaxed);
+        if (none != 0) return false;
+        // release: whoever takes it sees all that was done with it before.
+        if (!__libc_single_threaded) {
+            return spare.compare_exchange_strong(none, block, std::memory_order_release,
+                                                 std::memory_order_relaxed);
+        }
+        spare.store(block, std::memory_order_release);
+        return true;
+    }
+};
+
 /// What this process is in its family.
 struct LocalProcess {
-    std::atomic<std::uint64_t> id{0};          // its ProcessId, packed; 0: not in the table yet
-    std::atomic<std::uint64_t> forker{0};      // that of the process it is a copy of, where known
-    std::atomic<std::uint32_t> fork_depth{0};  // how many forks lie between it and the first exec
+    std::atomic<SpareBlocks*> spares{nullptr};  // its own, once it has a ledger
+    std::atomic<std::uint64_t> id{0};           // its ProcessId, packed; 0: not in the table yet
+    std::atomic<std::uint64_t> forker{0};       // that of the process it is a copy of, where known
+    std::atomic<std::uint32_t> fork_depth{0};   // how many forks lie between it and the first exec
 };
 
 // Process-wide, constant-initialised and never destroyed: handles in static objects need them
@@ -186,6 +224,7 @@ inline std::uint32_t fork_depth() noexcept {
 
 /// In a child, right after any fork: it is another process than the one it is a copy of.
 inline void note_fork_in_child() noexcept {
+    local_process.spares.store(nullptr, std::memory_order_relaxed);  // the parent's
     const std::uint64_t forker = local_process.id.exchange(0, std::memory_order_relaxed);
     if (forker != 0) {
         local_process.forker.store(forker, std::memory_order_relaxed);
@@ -226,7 +265,7 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 }
 
 /// Makes the heap of a new family, or opens that of an old one.
-[[gnu::cold]] inline Heap& make_or_open_heap() {
+[[gnu::cold, gnu::noinline]] inline Heap& make_or_open_heap() {
     // Static objects come here before main, in a program that is started anew too: what they make
     // lies in the family's heap like everything else.
     const Inheritance& inheritance = take_inheritance();
@@ -236,7 +275,7 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 
 /// Returns the family's heap; the first call in the first process makes it.
 /// @throws std::system_error EMFILE, ENFILE, ENOMEM
-[[gnu::hot]] inline Heap& heap() {
+[[gnu::always_inline]] inline Heap& heap() {
     Heap* const installed = process_heap.load(std::memory_order_acquire);
     if (installed != nullptr) [[likely]]
         return *installed;
@@ -245,17 +284,29 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 
 // --- the everyday calls ---
 
+/// Returns a small block that this process freed; 0 when it has none of the size.
+inline Offset take_spare(std::size_t size) noexcept {
+    if (size > largest_small_block) return 0;
+    const unsigned size_class = Allocator::small_class(size);
+    SpareBlocks* const spares = local_process.spares.load(std::memory_order_acquire);
+    return spares == nullptr || size_class >= SpareBlocks::classes ? 0 : spares->take(size_class);
+}
+
 /// Returns a block of the family's heap: at least `size` bytes, aligned to 64, content undefined.
 /// @throws std::bad_alloc when the segment or the machine has no room
 /// @par Processes a process killed inside loses at most the block
 [[nodiscard]] inline void* allocate(std::size_t size) {
     Heap& family_heap = heap();
-    return family_heap.at_covered(family_heap.allocator().allocate(size));
+    const Offset spare = take_spare(size);
+    return family_heap.at_covered(spare != 0 ? spare : family_heap.allocator().allocate(size));
 }
 
 /// The same with all bytes zero; pages of a large block are taken only as they are touched.
 [[nodiscard]] inline void* allocate_zeroed(std::size_t size) {
     Heap& family_heap = heap();
+    if (const Offset spare = take_spare(size)) {
+        return std::memset(family_heap.at_covered(spare), 0, size);
+    }
     return family_heap.at_covered(family_heap.allocator().allocate_zeroed(size));
 }
 
@@ -263,7 +314,14 @@ inline Heap& open_inherited_heap(const Inheritance& inheritance) {
 inline void deallocate(void* block) noexcept {
     if (block == nullptr) return;
     Heap& family_heap = heap();
-    family_heap.allocator().deallocate(family_heap.offset_of(block));
+    Allocator& allocator = family_heap.allocator();
+    const Offset place = family_heap.offset_of(block);
+    SpareBlocks* const spares = local_process.spares.load(std::memory_order_acquire);
+    if (spares != nullptr) {
+        const unsigned size_class = allocator.class_of(place);
+        if (size_class < SpareBlocks::classes && spares->keep(size_class, place)) return;
+    }
+    allocator.deallocate(place);
 }
 
 }  // namespace multiprocessing::detail

@@ -4,6 +4,7 @@
 // at most a fifth unused. Floor 1. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -29,5 +30,33 @@ constexpr std::uint64_t units_of_class(unsigned size_class) noexcept {
 }
 
 static_assert(units_of_class(class_of_units(9)) == 10 && units_of_class(class_of_units(16)) == 16);
+
+constexpr std::size_t largest_small_block = std::size_t{1} << 13;
+constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
+static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
+
+/// What is asked of a class of small blocks with each of them, so that nothing is divided then.
+/// Small blocks lie in spans, a span holding blocks of one class: it is as small as it can be with
+/// eight blocks in it, for a single one that is in use keeps the whole span from other sizes.
+struct SmallSizes {
+    std::array<std::uint16_t, small_classes> units{};     // of 64 bytes, a block
+    std::array<std::uint16_t, small_classes> pages{};     // a span
+    std::array<std::uint16_t, small_classes> capacity{};  // blocks in a span
+};
+inline constexpr SmallSizes small_sizes = [] {
+    SmallSizes sizes;
+    for (unsigned size_class = 0; size_class < small_classes; ++size_class) {
+        const std::uint64_t units = units_of_class(size_class);
+        const std::uint64_t eight = units * 8 * block_alignment;
+        const std::uint64_t pages = std::bit_ceil((eight + page_size - 1) / page_size);
+        sizes.units[size_class] = static_cast<std::uint16_t>(units);
+        sizes.pages[size_class] = static_cast<std::uint16_t>(pages);
+        sizes.capacity[size_class] =
+            static_cast<std::uint16_t>(pages * page_size / block_alignment / units);
+    }
+    return sizes;
+}();
+constexpr std::uint32_t most_span_pages = small_sizes.pages[small_classes - 1];
+static_assert(most_span_pages == 16);
 
 }  // namespace multiprocessing::detail

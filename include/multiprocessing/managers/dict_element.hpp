@@ -27,14 +27,18 @@ struct DictItem : std::pair<K, V> {
 
 namespace detail {
 
-/// Returns a copy of `container[index]`; a signed index where the container wants an unsigned one.
+/// Returns what `container[index]` is, good for longer than the container; a signed index where the
+/// container wants an unsigned one.
 template <class Container, class Index>
-auto element_of(const Container& container, Index&& index) {
+auto element_of(Container container, Index&& index) {
+    const auto at = [&](auto&& place) {
+        return std::move(container)[std::forward<decltype(place)>(place)];
+    };
     if constexpr (std::integral<std::decay_t<Index>> &&
                   requires { typename Container::size_type; }) {
-        return container[static_cast<typename Container::size_type>(index)];
+        return at(static_cast<typename Container::size_type>(index));
     } else {
-        return container[std::forward<Index>(index)];
+        return at(std::forward<Index>(index));
     }
 }
 
@@ -42,7 +46,10 @@ auto element_of(const Container& container, Index&& index) {
 template <class K, class V>
 class DictElement : public AccessOperators<DictElement<K, V>, V> {
   public:
-    DictElement(DictProxy<K, V> dict, K key) : dict_(std::move(dict)), key_(std::move(key)) {}
+    DictElement(DictProxy<K, V>&& dict, K key) noexcept
+        : dict_(std::move(dict)), key_(std::move(key)) {}
+    DictElement(Borrowed borrowed, const DictProxy<K, V>& dict, K key) noexcept
+        : dict_(borrowed, dict), key_(std::move(key)) {}
     DictElement(const DictElement&) = default;
 
     /// @throws KeyError when there is no such key

@@ -66,9 +66,13 @@ class DictProxy {
 
     /// Returns the entry of the key: it can be read (@throws KeyError when there is none), assigned
     /// and changed: d[k] += 1.
-    detail::DictElement<K, V> operator[](K key) const {
-        return detail::DictElement<K, V>(*this, std::move(key));
+    ///
+    /// What a named dict gives refers to that dict, as a reference into a std::map does.
+    detail::DictElement<K, V> operator[](K key) const& {
+        return {detail::Borrowed{}, *this, std::move(key)};
     }
+    /// The same of a dict without a name, which the entry keeps.
+    detail::DictElement<K, V> operator[](K key) && { return {std::move(*this), std::move(key)}; }
 
     /// @throws KeyError when there is no such key
     [[nodiscard]] V at(const K& key) const {
@@ -247,7 +251,11 @@ class DictProxy {
   private:
     using Lock = detail::ContainerLock<detail::DictState>;
 
+    friend class detail::DictElement<K, V>;
+
     explicit DictProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+    DictProxy(detail::Borrowed borrowed, const DictProxy& owner) noexcept
+        : handle_(borrowed, owner.shared_handle()) {}
 
     static detail::Handle<detail::DictState> make(
         const detail::Handle<detail::ManagerState>& manager) {

@@ -42,7 +42,10 @@ namespace detail {
 template <class T>
 class ListElement : public AccessOperators<ListElement<T>, T> {
   public:
-    ListElement(ListProxy<T> list, std::ptrdiff_t index) : list_(std::move(list)), index_(index) {}
+    ListElement(ListProxy<T>&& list, std::ptrdiff_t index) noexcept
+        : list_(std::move(list)), index_(index) {}
+    ListElement(Borrowed borrowed, const ListProxy<T>& list, std::ptrdiff_t index) noexcept
+        : list_(borrowed, list), index_(index) {}
     ListElement(const ListElement&) = default;
 
     /// @throws IndexError when there is no such item
@@ -96,7 +99,11 @@ class ListProxy {
     // --- one item ---
 
     /// Returns the item at the index: it can be read, assigned and changed: l[0] += 1.
-    detail::ListElement<T> operator[](std::ptrdiff_t index) const { return {*this, index}; }
+    detail::ListElement<T> operator[](std::ptrdiff_t index) const& {
+        return {detail::Borrowed{}, *this, index};
+    }
+    /// The same of a list without a name, which the item keeps.
+    detail::ListElement<T> operator[](std::ptrdiff_t index) && { return {std::move(*this), index}; }
 
     /// @throws IndexError when there is no such item
     [[nodiscard]] T at(std::ptrdiff_t index) const {
@@ -303,9 +310,12 @@ class ListProxy {
     friend std::string text_of(const ListProxy& list) { return list.text(); }
 
   private:
+    friend class detail::ListElement<T>;
     using Lock = detail::ContainerLock<detail::ListState>;
 
     explicit ListProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
+    ListProxy(detail::Borrowed borrowed, const ListProxy& owner) noexcept
+        : handle_(borrowed, owner.shared_handle()) {}
 
     static detail::Handle<detail::ListState> make(
         const detail::Handle<detail::ManagerState>& manager) {

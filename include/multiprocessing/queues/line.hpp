@@ -82,7 +82,7 @@ struct alignas(64) LineEnd {
 static_assert(sizeof(LineEnd) == 128);
 
 /// Steps over records that a killed writer had committed but not counted. With the writer's lock.
-inline Position settle(LineEnd& writer) noexcept {
+[[gnu::always_inline]] inline Position settle(LineEnd& writer) noexcept {
     heap().allocator().cover();  // what others have put since; the records rely on it
     for (;;) {
         const Position at = writer.at();
@@ -113,8 +113,8 @@ inline Position settle(LineEnd& writer) noexcept {
 
 /// Appends a record. With the writer's lock, `at` being where settle says.
 /// @throws std::bad_alloc; then nothing has changed
-inline void append(LineEnd& writer, const LineEnd& reader, Position at, RecordHead head,
-                   const void* content) {
+[[gnu::always_inline]] inline void append(LineEnd& writer, const LineEnd& reader, Position at,
+                                          RecordHead head, const void* content) {
     const std::size_t size = head.size();
     if (!RecordChunk(writer.chunk.load(std::memory_order_relaxed))
              .has_room(at.place(), Record::size_with(size))) [[unlikely]] {

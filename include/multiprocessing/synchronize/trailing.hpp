@@ -24,7 +24,7 @@ Handle<T> make_with_trailing(std::size_t bytes, Args&&... args) {
     if (bytes > SIZE_MAX - sizeof(T)) throw std::bad_alloc();
     T* const object = new (allocate_zeroed(sizeof(T) + bytes)) T(std::forward<Args>(args)...);
     object->set_birth(heap().family().fork_clock());
-    return Handle<T>(AnyHandle::adopt(*object));
+    return Handle<T>(Adopted{}, *object);
 }
 
 }  // namespace multiprocessing::detail
