@@ -35,6 +35,16 @@ void with_handler() {
     ::signal(SIGPIPE, [](int) {});
     write_to_broken_pipes();
 }
+void with_default_again() {
+    ::signal(SIGPIPE, [](int) {});
+    auto [read, write] = mp::Pipe(false);
+    read.close();
+    for (int i = 0; i < 3; ++i) {
+        if (errno_of([end = &write] { end->send(1); }) != EPIPE) mp::exit(7);
+        ::signal(SIGPIPE, SIG_DFL);
+    }
+    mp::exit(8);
+}
 void raise_it() {
     ::signal(SIGPIPE, SIG_DFL);
     auto [read, write] = mp::Pipe(false);
@@ -53,9 +63,14 @@ void in_a_thread() {
     mp::exit(failed ? 5 : 6);
 }
 
+/// @param old_kernel whether to write as where pipes have no flag against the signal
+void run(void (*body)(), bool old_kernel) {
+    mp::detail::pipes_send_signals = old_kernel;
+    body();
+}
 template <class Method>
-int exitcode_of(void (*body)()) {
-    return Child<Method>(body).join();
+int exitcode_of(void (*body)(), bool old_kernel) {
+    return Child<Method>(run, body, old_kernel).join();
 }
 
 }  // namespace
@@ -66,17 +81,26 @@ TEST_CASE("A send to a broken pipe is no SIGPIPE, another write still is one",
     const NothingLeft check;
     const Watchdog watchdog(60);
     using Spawn = mp::start_method::spawn;
-    REQUIRE(exitcode_of<Spawn>(with_default) == -SIGPIPE);
-    REQUIRE(exitcode_of<Spawn>(raise_it) == -SIGPIPE);
-    REQUIRE(exitcode_of<Spawn>(in_a_thread) == 5);
+    const bool old_kernel = GENERATE(false, true);
+    REQUIRE(exitcode_of<Spawn>(with_default, old_kernel) == -SIGPIPE);
+    REQUIRE(exitcode_of<Spawn>(raise_it, old_kernel) == -SIGPIPE);
+    REQUIRE(exitcode_of<Spawn>(in_a_thread, old_kernel) == 5);
+}
+
+TEST_CASE("A program may set SIGPIPE to its default at any time", "[connection][spawn]") {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    const bool old_kernel = GENERATE(false, true);
+    REQUIRE(exitcode_of<mp::start_method::spawn>(with_default_again, old_kernel) == 8);
 }
 
 TEST_CASE("The program's own disposition for SIGPIPE is left alone", "[connection][spawn]") {
     const NothingLeft check;
     const Watchdog watchdog(60);
     using Spawn = mp::start_method::spawn;
-    REQUIRE(exitcode_of<Spawn>(with_ignored) == 3);
-    REQUIRE(exitcode_of<Spawn>(with_handler) == 3);
+    const bool old_kernel = GENERATE(false, true);
+    REQUIRE(exitcode_of<Spawn>(with_ignored, old_kernel) == 3);
+    REQUIRE(exitcode_of<Spawn>(with_handler, old_kernel) == 3);
 }
 
 TEST_CASE("A forked child survives broken pipes as its parent does", "[connection]") {

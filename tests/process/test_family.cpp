@@ -96,7 +96,7 @@ void start_watcher_and_die(std::uint64_t offset) {
 
 bool is_running(pid_t pid) {
     const auto status = mp::detail::process_status(pid);
-    return status && status->state != 'Z' && status->state != 'X';
+    return status && status->is_running();
 }
 
 }  // namespace

@@ -82,9 +82,13 @@ TEMPLATE_TEST_CASE("Who is killed inside of put or get leaves the queue in order
     child.kill();
 
     const bool came_through = instant == Instant::writer_committed;
+    REQUIRE(queue.qsize() == 1u + came_through);  // who only looks takes no lock
     REQUIRE(queue.get() == next - 1);
     queue.task_done();
+    REQUIRE(queue.qsize() == 0u + came_through);
+    REQUIRE(queue.empty() == !came_through);
     if (came_through) {
+        REQUIRE_THROWS_AS(queue.join(0), mp::TimeoutError);
         REQUIRE(queue.get() == 77);
         queue.task_done();  // though the victim had not counted it
     }
@@ -96,6 +100,92 @@ TEMPLATE_TEST_CASE("Who is killed inside of put or get leaves the queue in order
     REQUIRE(queue.qsize() == 2'000);
     for (int i = 0; i < 2'000; ++i) REQUIRE(queue.get() == i);
     REQUIRE(queue.empty());
+}
+
+TEST_CASE("A writer killed with a link written does not keep readers busy", "[queues]") {
+    const Watchdog watchdog(60);
+    const mp::Queue<int> queue;
+    const mp::Event there;
+    Child<mp::start_method::fork> child(stop_at, queue, Instant::writer_linked, there);
+    there.wait();
+    child.kill();
+    const auto chunk = state_of(queue).reader.chunk.load();
+    const double before = support::cpu_seconds();
+    REQUIRE_THROWS_AS(queue.get(true, 0.5), mp::Empty);
+    REQUIRE(support::cpu_seconds() - before < 0.2);
+    // The chunk that the next writer looks at is still there.
+    REQUIRE(state_of(queue).reader.chunk.load() == chunk);
+    queue.put(1);
+    REQUIRE(queue.get() == 1);
+}
+
+TEST_CASE("More than 2^27 items are counted right", "[queues]") {
+    constexpr std::uint64_t wrap = std::uint64_t{1} << 27;
+    const mp::JoinableQueue<int> queue;
+    mpd::QueueState& state = state_of(queue);
+    // As if so many had been put and not taken, the next one having the number 0 again.
+    state.writer.count.store(wrap);
+    REQUIRE(queue.qsize() == wrap);
+    REQUIRE_FALSE(queue.empty());
+    REQUIRE_THROWS_AS(queue.join(0), mp::TimeoutError);
+    // As if all but two had been taken and done, and then through the wrap for real.
+    state.reader.count.store(wrap);
+    state.finished.store(wrap - 2);
+    REQUIRE(queue.qsize() == 0);
+    REQUIRE_THROWS_AS(queue.join(0), mp::TimeoutError);
+    for (mpd::LineEnd* end : {&state.writer, &state.reader}) {
+        end->move_to(mpd::Position(end->at().place(), mpd::Position::number_mask - 1'000));
+        end->count.store(wrap - 1'001);
+    }
+    state.finished.store(wrap - 1'001);
+    for (int i = 0; i < 3'000; ++i) {
+        queue.put(i);
+        REQUIRE(queue.qsize() == static_cast<std::size_t>(i) + 1);
+    }
+    for (int i = 0; i < 3'000; ++i) {
+        REQUIRE(queue.get() == i);
+        REQUIRE_THROWS_AS(queue.join(0), mp::TimeoutError);
+        queue.task_done();
+    }
+    queue.join(0);
+    REQUIRE_THROWS_AS(queue.task_done(), mp::ValueError);
+}
+
+TEST_CASE("Who is killed in an immediate shutdown leaves nobody waiting", "[queues]") {
+    const Watchdog watchdog(100);
+    int ended = 0;
+    for (int delay = 0; delay < 400; delay += 8) {
+        const mp::JoinableQueue<int> queue;
+        constexpr int count = 3'000;
+        for (int i = 0; i < count; ++i) queue.put(i);
+        for (int i = 0; i < 2; ++i) REQUIRE(queue.get() == i);
+        queue.task_done();
+        const mp::Event begins;
+        mp::ForkProcess child([&] {
+            begins.set();
+            queue.shutdown(true);
+        });
+        child.start();
+        begins.wait();
+        for (int i = 0; i < delay * 50; ++i) {
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+        }
+        child.kill();
+        child.join();
+        if (state_of(queue).phase.load() == mpd::QueueState::ended) {
+            ++ended;
+            REQUIRE(queue.qsize() == 0);
+            REQUIRE_THROWS_AS(queue.get(), mp::ShutDown);
+        } else {
+            for (int i = 2; i < count; ++i) REQUIRE(queue.get() == i);
+            for (int i = 2; i < count; ++i) queue.task_done();
+        }
+        REQUIRE_THROWS_AS(queue.join(0), mp::TimeoutError);  // of the two that were taken
+        queue.task_done();
+        queue.join(1);
+        REQUIRE_THROWS_AS(queue.task_done(), mp::ValueError);
+    }
+    REQUIRE(ended > 0);
 }
 
 // --- at random moments ---

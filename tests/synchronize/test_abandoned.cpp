@@ -1,5 +1,12 @@
 // Locks whose holders are killed: the death is noticed, reported until somebody recovers the lock,
 // and costs nobody else anything. SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <thread>
+#include <vector>
+
 #include "tests/synchronize/support.hpp"
 
 using support::Watchdog;
@@ -98,6 +105,43 @@ TEMPLATE_TEST_CASE("A holder's death is noticed while its zombie is still there"
         REQUIRE(lock.recover());
         REQUIRE(lock.locked());
     }
+}
+
+TEST_CASE("A process whose first thread has left is alive while another one runs",
+          "[synchronize][abandoned]") {
+    const Watchdog watchdog(60);
+    const mp::Lock lock;
+    const mp::Event held;
+    Child<mp::start_method::fork> child([&] {
+        std::thread([lock, held] { hold(lock, held); }).detach();
+        ::syscall(SYS_exit, 0);  // of this thread alone, without a destructor
+    });
+    held.wait();
+    const auto pid = static_cast<pid_t>(*(*child).pid());
+    REQUIRE(support::eventually([&] { return mp::detail::process_status(pid)->state == 'Z'; }));
+    REQUIRE_FALSE(lock.acquire(true, 1));
+    REQUIRE_FALSE(lock.acquire(false));
+    child.kill();
+    REQUIRE_THROWS_AS(lock.acquire(), mp::AbandonedError);
+}
+
+TEST_CASE("A holder's death is noticed though no descriptor is free to ask with",
+          "[synchronize][abandoned]") {
+    const Watchdog watchdog(60);
+    const mp::Lock lock;
+    const mp::Event held;
+    Child<mp::start_method::fork> child(hold<mp::Lock>, lock, held);
+    held.wait();
+    std::vector<mp::detail::Descriptor> all;
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit few{64, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (int fd = 0; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) all.emplace_back(fd);
+    ::kill(static_cast<pid_t>(*(*child).pid()), SIGKILL);
+    CHECK_THROWS_AS(lock.acquire(true, 5), mp::AbandonedError);
+    all.clear();
+    ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEMPLATE_TEST_CASE("All who wait when the holder dies are told", "[synchronize][abandoned]",

@@ -163,6 +163,52 @@ TEMPLATE_TEST_CASE("Barrier.reset breaks those who wait, and it is usable again"
     REQUIRE(meeting.broken.value == parties - 1);
 }
 
+TEST_CASE("Who is killed in Barrier.reset has done it for all who wait, or for none",
+          "[synchronize][barrier]") {
+    const Watchdog watchdog(200);
+    const auto passes = [](const mp::Barrier& barrier, double timeout) {
+        try {
+            barrier.wait(timeout);
+            return true;
+        } catch (const mp::BrokenBarrierError&) {
+            return false;
+        }
+    };
+    for (int delay = 0; delay < 60; ++delay) {
+        CAPTURE(delay);
+        const mp::Barrier barrier(3);
+        const mp::Event begins;
+        const mp::Value<int> passed(0);
+        const auto comes = [&](double timeout) {
+            if (passes(barrier, timeout)) passed.value += 1;
+        };
+        mp::ForkProcess waiter([&] { comes(30); });
+        waiter.start();
+        REQUIRE(support::eventually([&] { return barrier.n_waiting() == 1; }));
+        mp::ForkProcess victim([&] {
+            begins.set();
+            barrier.reset();
+        });
+        victim.start();
+        begins.wait();
+        for (int i = 0; i < delay * 20; ++i) {
+            std::atomic_signal_fence(std::memory_order_seq_cst);
+        }
+        victim.kill();
+        victim.join();
+        mp::ForkProcess second([&] { comes(0.5); });
+        second.start();
+        comes(0.5);
+        second.join();
+        waiter.join();
+        const int how_many = passed.value;
+        REQUIRE((how_many == 3 || how_many == 0));
+        barrier.reset();
+        REQUIRE_FALSE(barrier.broken());
+        REQUIRE(barrier.n_waiting() == 0);
+    }
+}
+
 TEMPLATE_TEST_CASE("The timeout of one breaks a barrier for all", "[synchronize][barrier]",
                    START_METHODS) {
     const Watchdog watchdog(60);

@@ -1,13 +1,16 @@
 // multiprocessing/connection/broken_pipe.hpp
 //
 // Writing to a pipe whose reader is gone without dying of SIGPIPE. A socket has MSG_NOSIGNAL for
-// that, a pipe has nothing, and to block the signal would cost two system calls a write. Floor 4.
+// that, a pipe has RWF_NOSIGNAL since Linux 6.18. Before that the signal is handled: to block it
+// would cost two system calls a write. Floor 4. Start at write_to_pipe.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <signal.h>
+#include <sys/uio.h>
 
 #include <atomic>
+#include <cerrno>
 
 #include "multiprocessing/detail/system.hpp"
 
@@ -24,11 +27,9 @@ inline void handle_broken_pipe(int number) {
     ::raise(number);  // blocked in its own handler: it comes when this one returns
 }
 
-/// Installs the handler, once, unless the program has one of its own or ignores the signal.
+/// Installs the handler, unless the program has one of its own or ignores the signal. Each time:
+/// the program may have set the signal to its default since.
 inline void survive_broken_pipes() {
-    static constinit std::atomic<bool> done{false};
-    if (done.load(std::memory_order_relaxed)) [[likely]]
-        return;
     struct sigaction action {};
     check(::sigaction(SIGPIPE, nullptr, &action), "sigaction");
     if ((action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL) {
@@ -37,7 +38,6 @@ inline void survive_broken_pipes() {
         action.sa_flags = SA_RESTART | SA_ONSTACK;
         check(::sigaction(SIGPIPE, &action, nullptr), "sigaction");
     }
-    done.store(true, std::memory_order_relaxed);
 }
 
 /// Marks this thread as one in a write to a pipe, for its scope.
@@ -56,5 +56,20 @@ class PipeWriteScope {
         writes_to_pipe = 0;
     }
 };
+
+/// Whether the kernel is known not to have RWF_NOSIGNAL.
+inline constinit std::atomic<bool> pipes_send_signals{false};
+
+/// Writes what it can to a pipe. @returns as writev(2), EPIPE without the signal
+inline ssize_t write_to_pipe(int fd, const iovec* parts, int count) {
+    constexpr int no_signal = 0x100;  // RWF_NOSIGNAL, in no header of ours yet
+    if (!pipes_send_signals.load(std::memory_order_relaxed)) [[likely]] {
+        const ssize_t written = ::pwritev2(fd, parts, count, -1, no_signal);
+        if (written >= 0 || errno != EOPNOTSUPP) return written;
+        pipes_send_signals.store(true, std::memory_order_relaxed);
+    }
+    const PipeWriteScope scope;
+    return ::writev(fd, parts, count);
+}
 
 }  // namespace multiprocessing::detail

@@ -52,13 +52,12 @@ inline ssize_t write_some(ByteStream stream, std::span<iovec> parts) {
         message.msg_iovlen = parts.size();
         return ::sendmsg(stream.fd, &message, MSG_NOSIGNAL);
     }
-    const PipeWriteScope scope;
-    return ::writev(stream.fd, parts.data(), static_cast<int>(parts.size()));
+    return write_to_pipe(stream.fd, parts.data(), static_cast<int>(parts.size()));
 }
 inline ssize_t write_some(ByteStream stream, std::span<const std::byte> bytes) {
     if (stream.is_socket) return ::send(stream.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    const PipeWriteScope scope;
-    return ::write(stream.fd, bytes.data(), bytes.size());
+    const iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};  // it is only read
+    return write_to_pipe(stream.fd, &part, 1);
 }
 
 /// After a write that failed: waits where that helps.

@@ -43,8 +43,9 @@ namespace multiprocessing {
 /// and a part of a message. A variable of it that is passed so is duplicated, and stays open until
 /// it is closed, too; std::move gives it away. The end of the stream is seen when *every* copy of
 /// the other end is closed; under fork a child has copies of all that its parent had open.
-/// @par Signals The first send through a simplex pipe takes over SIGPIPE, if the program has left
-/// it at its default; any other write to a broken pipe ends the process by it as before.
+/// @par Signals A send to a closed end raises no SIGPIPE. Before Linux 6.18 a send through a
+/// simplex pipe takes the signal over for that, if the program has left it at its default; any
+/// other write to a broken pipe ends the process by it as before.
 /// @par Threads Any number of them may use an end. Of several *processes* that use the same end,
 /// messages of up to 64 bytes are safe from each other; for larger ones, or with connections in
 /// them, they need a Lock.

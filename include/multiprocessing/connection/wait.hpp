@@ -90,7 +90,7 @@ inline std::vector<connection::Waitable> wait_for_any(
         entries.push_back({object.fileno(), POLLIN, 0});
         any_ready = object.is_ready() || any_ready;
     }
-    if (objects.empty()) return {};
+    if (objects.empty() && deadline.is_forever()) return {};
     poll_all(entries, any_ready ? Deadline(Timeout(0)) : deadline);
     std::vector<connection::Waitable> ready;
     for (std::size_t i = 0; i < objects.size(); ++i) {
@@ -111,8 +111,8 @@ namespace multiprocessing::connection {
 ///         if (ready == a) use(a.recv<int>());
 ///     }
 ///
-/// **Blocking**: until then, at most for `timeout`; not at all for an empty range. A signal does
-/// not end it.
+/// **Blocking**: until then, at most for `timeout`. A signal does not end it. Of an empty range
+/// nothing ever comes: without a timeout that is said at once, where Python's would never return.
 /// @returns all that are ready, in their order: connections with a message or at the end of their
 /// stream, processes that have ended, readable descriptors; none when the time is over
 /// @throws ValueError when a connection is closed

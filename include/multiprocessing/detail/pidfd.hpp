@@ -95,8 +95,13 @@ inline std::uint64_t boot_time_now() {
 
 /// What /proc/PID/stat says of a process.
 struct ProcessStatus {
-    char state = 0;                // 'Z' zombie, 'X' dead
+    char state = 0;                // of its first thread: 'Z' zombie, 'X' dead
+    std::uint64_t threads = 0;     // the first one counts until all have left
     std::uint64_t started_at = 0;  // nanoseconds since boot, rounded down to a clock tick
+
+    [[nodiscard]] bool is_running() const noexcept {
+        return threads > 1 || (state != 'Z' && state != 'X');
+    }
 };
 
 /// Returns the status of `pid`, or nothing when there is no such process.
@@ -115,10 +120,22 @@ inline std::optional<ProcessStatus> process_status(pid_t pid) {
     for (int number = 2; number < 22; ++number) {  // the start time is field 22, see proc(5)
         field = std::strchr(field + 1, ' ');
         if (field == nullptr) return std::nullopt;
+        if (number == 19) status.threads = std::strtoull(field, nullptr, 10);
     }
     const auto tick = 1'000'000'000u / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
     status.started_at = std::strtoull(field, nullptr, 10) * tick;
     return status;
+}
+
+/// Returns whether a process with that id runs, as far as can be told without /proc, or without a
+/// free descriptor to read there with. Where the system does not say, it does.
+inline bool pid_is_running(pid_t pid) {
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        return info.si_pid == 0;  // a child of this process: it would be told that it has ended
+    }
+    // Another's may be a zombie by now, or one of which only the first thread is: nobody says.
+    return ::kill(pid, 0) == 0 || errno == EPERM;
 }
 
 /// Returns whether the process that had the id `pid` at the moment `then` still runs.
@@ -127,9 +144,8 @@ inline std::optional<ProcessStatus> process_status(pid_t pid) {
 /// `then` is the same one. A zombie does not run. Where the system does not say, it is alive.
 inline bool process_is_alive_since(pid_t pid, std::uint64_t then) {
     const auto status = process_status(pid);
-    // Out of descriptors, say: whoever may be alive is not to be taken for dead.
-    if (!status) return ::kill(pid, 0) == 0 || errno == EPERM;
-    return status->state != 'Z' && status->state != 'X' && status->started_at <= then;
+    if (!status) return pid_is_running(pid);
+    return status->is_running() && status->started_at <= then;
 }
 
 }  // namespace multiprocessing::detail

@@ -47,6 +47,12 @@ struct ContainerState : SharedObject {
     /// Drops the count of the manager, at the container's end.
     void leave_manager() noexcept { drop_reference(manager_state()); }
 
+    /// Whether a process was killed with the lock, so that counts may be wrong.
+    [[nodiscard]] bool is_left_behind() const {
+        const ProcessId holder = lock.holder();
+        return holder && is_dead(holder, true);
+    }
+
     /// Takes the lock. @returns whether its holder was killed, so that counts may be wrong
     bool acquire() {
         if (lock.try_fast()) [[likely]]

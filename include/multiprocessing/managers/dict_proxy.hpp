@@ -174,6 +174,7 @@ class DictProxy {
     /// Returns how many entries there are.
     [[nodiscard]] std::size_t size() const {
         state().manager_state().check();
+        if (state().is_left_behind()) const Lock lock(state());  // which counts anew
         return state().size();
     }
     /// Says whether there is none.

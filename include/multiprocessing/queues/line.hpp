@@ -7,6 +7,7 @@
 // the number of the item there, so that the length of the line is always the difference of the two.
 //      0 … 36   the place in the heap, in units of 16 bytes
 //     37 … 63   how many items came before, modulo 2^27
+// A line may have more: each end says besides about how many came before, see LineEnd::number.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -64,10 +65,19 @@ struct alignas(64) LineEnd {
     std::atomic<Offset> chunk{0};            // 16  where the position is
     FutexWord event{0};      // 24  what those sleep on who wait for this end to move
     std::uint32_t seen = 0;  // 28  the writer's: a number of the reader's, perhaps an old one
-    std::byte unused[96];    // 32  x86 fetches cache lines in pairs: no two ends in one
+    std::atomic<std::uint64_t> count{0};  // 32  items before some place in the last chunk or two
+    std::byte unused[88];  // 40  x86 fetches cache lines in pairs: no two ends in one
 
     [[nodiscard]] Position at() const noexcept {
         return Position(position.load(std::memory_order_acquire));  // pairs with move_to
+    }
+    /// Returns how many items came before a position of this end that it has or had of late: the
+    /// number that is nearest to `count`, of which a chunk's items are far fewer than 2^26.
+    [[nodiscard]] std::uint64_t number(Position of) const noexcept {
+        constexpr std::uint64_t half = (Position::number_mask >> 1) + 1;
+        const std::uint64_t start = count.load(std::memory_order_relaxed) - half;
+        // Modulo 2^64: the first ones are as near to a start below 0.
+        return start + ((of.number() - start) & Position::number_mask);
     }
     void move_to(Position next) noexcept {
         // release: commits; who sees the new position sees what was done to get there.
@@ -76,6 +86,7 @@ struct alignas(64) LineEnd {
     /// Goes on to another chunk.
     void move_to(RecordChunk next, Position from) noexcept {
         chunk.store(next.offset(), std::memory_order_relaxed);
+        count.store(number(from), std::memory_order_relaxed);
         move_to(Position(next.first(), from.number()));
     }
 };
@@ -128,7 +139,7 @@ static_assert(sizeof(LineEnd) == 128);
 }
 
 /// Returns where the next record is, and whether there is one. With the reader's lock.
-inline bool find_next(LineEnd& reader, Position& at) noexcept {
+inline bool find_next(LineEnd& reader, const LineEnd& writer, Position& at) noexcept {
     heap().allocator().cover();  // as in settle
     for (;;) {
         at = reader.at();
@@ -136,8 +147,11 @@ inline bool find_next(LineEnd& reader, Position& at) noexcept {
         const RecordHead head = record.head();
         if (head.kind() != RecordKind::link) [[likely]]
             return head.is_committed();
+        // A writer that was killed here is followed by one that reads the link again.
+        if (writer.at().place() == at.place()) return false;
         const RecordChunk done(reader.chunk.load(std::memory_order_relaxed));
         const RecordChunk next(record.target());
+        reader.count.store(reader.number(at), std::memory_order_relaxed);
         reader.move_to(Position(next.first(), at.number()));
         reader.chunk.store(next.offset(), std::memory_order_relaxed);
         done.free();

@@ -51,8 +51,9 @@ struct QueueState : SharedObject {
     std::atomic<std::uint32_t> phase{open};  //  28
     LineEnd writer;                          //  64
     LineEnd reader;                          // 192
-    std::atomic<std::uint32_t> finished{0};  // 320  how many items are done, modulo 2^27
-    FutexWord all_finished{0};               // 324  bit 0: somebody waits for it; the rest counts
+    std::atomic<std::uint64_t> finished{0};  // 320  how many items are done
+    std::atomic<std::uint64_t> taken{0};     // 328  once it has ended: how many were taken before
+    FutexWord all_finished{0};               // 336  bit 0: somebody waits for it; the rest counts
 
     explicit QueueState(int most)
         : SharedObject(object_kind),
@@ -65,15 +66,16 @@ struct QueueState : SharedObject {
     }
 
     /// Returns how many items were in the queue at some moment of the call.
-    [[nodiscard]] std::uint32_t size() const noexcept {
-        std::uint32_t length = 0;
+    [[nodiscard]] std::uint64_t size() const noexcept {
+        if (phase.load(std::memory_order_acquire) == ended) return 0;
+        std::uint64_t length = 0;
         for (int tries = 0; tries < 8; ++tries) {
-            const Position taken = reader.at();
-            length = writer.at().since(taken.number());
-            if (reader.at().word() == taken.word()) break;
+            const Position from = reader.at();
+            length = written() - reader.number(from);
+            if (reader.at().word() == from.word()) break;
         }
-        // An item can be taken a moment before its writer has counted it.
-        return length == Position::number_mask ? 0 : length;
+        // Items can be taken between the two looks.
+        return static_cast<std::int64_t>(length) < 0 ? 0 : length;
     }
     [[nodiscard]] bool is_full() const noexcept { return maxsize != 0 && size() >= maxsize; }
 
@@ -105,45 +107,44 @@ struct QueueState : SharedObject {
 
     /// Lets nobody put any more, nor take once it is drained, or from now on.
     void shut_down(bool immediate) {
-        // With the lock, so that nobody is in the middle of a put that has passed the check.
+        // With the locks, so that nobody is in the middle of a put or a get that has passed the
+        // check.
         writer.lock.acquire_or_recover();
-        if (immediate || phase.load(std::memory_order_relaxed) == open) {
-            phase.store(immediate ? ended : draining, std::memory_order_release);
-        }
         settle(writer);
+        if (immediate) {
+            end();
+        } else if (phase.load(std::memory_order_relaxed) == open) {
+            phase.store(draining, std::memory_order_release);
+        }
         writer.lock.release();
         if (immediate) drain();
         wake(writer, INT_MAX);
         wake(reader, INT_MAX);
+        wake_joiners();
     }
 
     // --- JoinableQueue ---
 
     /// Declares an item done. @returns false when more were declared than put
     bool task_done() {
-        for (;;) {
-            std::uint32_t count = finished.load(std::memory_order_relaxed);
-            if (writer.at().since(count) == 0) {
-                // Its writer may have been killed, or be just about to count it.
-                writer.lock.acquire_or_recover();
-                const Position settled = settle(writer);
-                writer.lock.release();
-                if (settled.since(count) == 0) return false;
-            }
-            if (finish(count, 1)) return true;
-        }
+        std::uint64_t count = finished.load(std::memory_order_relaxed);
+        do {
+            if (to_finish() <= count) return false;
+        } while (!finished.compare_exchange_strong(count, count + 1, std::memory_order_seq_cst));
+        if (to_finish() <= count + 1) wake_joiners();
+        return true;
     }
 
     /// Waits until all that was put is done. @returns whether it is
     bool join(const Deadline& deadline) {
         const auto is_done = [this] {
-            const std::uint32_t count = finished.load(std::memory_order_seq_cst);
-            return writer.at().since(count) == 0;
+            const std::uint64_t count = finished.load(std::memory_order_seq_cst);
+            return to_finish() <= count;
         };
         if (is_done()) return true;
         if (deadline.has_passed()) return false;
         for (;;) {
-            // seq_cst: either finish() sees the mark, or we see that all is done.
+            // seq_cst: either task_done() sees the mark, or we see that all is done.
             const std::uint32_t w = all_finished.fetch_or(1, std::memory_order_seq_cst) | 1;
             if (is_done()) return true;
             if (deadline.has_passed()) return false;
@@ -156,16 +157,38 @@ struct QueueState : SharedObject {
     /// Frees what is in the queue, when nobody uses it any more.
     void destroy() noexcept {
         Position at(0);
-        while (find_next(reader, at)) discard(at);
+        settle(writer);
+        while (find_next(reader, writer, at)) discard(at);
         RecordChunk(reader.chunk.load(std::memory_order_relaxed)).free();
     }
 
   private:
     enum class Outcome { done, refused, shut_down };
 
+    /// Returns how many items were ever put: also the one whose writer has committed it but not
+    /// counted it, perhaps because it was killed.
+    [[nodiscard]] std::uint64_t written() const noexcept {
+        for (;;) {
+            const Position at = writer.at();
+            const bool has_uncounted = Record::guess(at.place()).is_item();
+            // A chunk in which the writer still is was not freed.
+            std::atomic_thread_fence(std::memory_order_acquire);
+            if (writer.at().word() == at.word()) return writer.number(at) + has_uncounted;
+        }
+    }
+
+    /// Returns how many items are to be declared done, all in all.
+    [[nodiscard]] std::uint64_t to_finish() const noexcept {
+        const bool has_ended = phase.load(std::memory_order_acquire) == ended;
+        return has_ended ? taken.load(std::memory_order_relaxed) : written();
+    }
+
     /// Whether an item is there, or will never be, as a guess that needs no lock.
     [[nodiscard]] bool seems_readable() const noexcept {
-        return Record::seems_committed(reader.at().place()) || phase.load() != open;
+        const Position at = reader.at();
+        const RecordHead head = Record::guess(at.place());
+        return head.is_item() || (head.is_committed() && writer.at().word() != at.word()) ||
+               phase.load() != open;
     }
     [[nodiscard]] bool seems_writable() const noexcept {
         return !is_full() || phase.load() != open;
@@ -208,7 +231,7 @@ struct QueueState : SharedObject {
         // Before the look at the line: if it says so, all that was ever put can be seen.
         const std::uint32_t seen_phase = phase.load(std::memory_order_acquire);
         Position at(0);
-        if (seen_phase == ended || !find_next(reader, at)) {
+        if (seen_phase == ended || !find_next(reader, writer, at)) {
             reader.lock.release();
             return seen_phase == open ? Outcome::refused : Outcome::shut_down;
         }
@@ -286,15 +309,22 @@ struct QueueState : SharedObject {
         futex_wake(end.event, count);
     }
 
-    /// Takes all items out and counts them as done.
+    /// Lets nobody take any more: what is in the queue is nobody's to do. With the writer's lock.
+    void end() {
+        reader.lock.acquire_or_recover();
+        if (phase.load(std::memory_order_relaxed) != ended) {
+            taken.store(reader.number(reader.at()), std::memory_order_relaxed);
+            phase.store(ended, std::memory_order_release);  // commits
+        }
+        reader.lock.release();
+    }
+
+    /// Frees the items of a queue that has ended.
     void drain() {
         reader.lock.acquire_or_recover();
         Position at(0);
-        std::uint32_t count = 0;
-        for (; find_next(reader, at); ++count) discard(at);
+        while (find_next(reader, writer, at)) discard(at);
         reader.lock.release();
-        for (std::uint32_t done = finished.load(); count != 0 && !finish(done, count);) {
-        }
     }
 
     /// Takes the item at `at` out. @pre it is the reader's position
@@ -306,18 +336,13 @@ struct QueueState : SharedObject {
         if (payload != 0) destroy_payload(heap().at(payload));
     }
 
-    /// Adds to the number of items done. @param known what it is; updated when that is wrong
-    bool finish(std::uint32_t& known, std::uint32_t count) noexcept {
-        const std::uint32_t next = (known + count) & Position::number_mask;
-        if (!finished.compare_exchange_strong(known, next, std::memory_order_seq_cst)) return false;
-        if (writer.at().since(next) != 0) return true;
+    void wake_joiners() noexcept {
         std::uint32_t w = all_finished.load(std::memory_order_seq_cst);  // see join
         while ((w & 1) != 0) {
             if (!all_finished.compare_exchange_weak(w, (w + 2) & ~1u)) continue;
             futex_wake(all_finished);
             break;
         }
-        return true;
     }
 };
 

@@ -47,6 +47,10 @@ struct RecordHead {
     }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return word >> 32; }
     [[nodiscard]] constexpr bool is_committed() const noexcept { return word != 0; }
+    /// Whether it is one that a reader takes.
+    [[nodiscard]] constexpr bool is_item() const noexcept {
+        return is_committed() && kind() != RecordKind::link;
+    }
 };
 
 /// A record, or the place for one.
@@ -90,11 +94,11 @@ class Record {
         return offset_ + size_with(content);
     }
 
-    /// Whether a record was committed at `offset`, as a guess: the chunk may have been freed, and
+    /// Returns the head of the record at `offset`, as a guess: the chunk may have been freed, and
     /// hold anything by now.
-    __attribute__((noinline, no_sanitize("thread"))) static bool seems_committed(
+    __attribute__((noinline, no_sanitize("thread"))) static RecordHead guess(
         Offset offset) noexcept {
-        return *reinterpret_cast<const volatile std::uint64_t*>(heap().at(offset)) != 0;
+        return {*reinterpret_cast<const volatile std::uint64_t*>(heap().at(offset))};
     }
 
   private:

@@ -28,10 +28,14 @@ static_assert(sizeof(BarrierParty) == 16);
 /// in one store, made with the lock held:
 ///      0        broken
 ///      1 … 31   the number of the round; when it changes, those who came to the last one may go
-///     32 … 63   how many have come
+///     32 … 62   how many have come
+///     63        the last round ended without all
+/// For those who wake up a round later, `lost` has what bit 63 was: it is stored before the round
+/// that follows ends.
 struct alignas(16) BarrierState : SharedObject {
     static constexpr std::uint64_t broken = 1;
     static constexpr std::uint64_t one_arrival = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t last_was_lost = std::uint64_t{1} << 63;
     static constexpr std::uint32_t round_mask = 0x7FFF'FFFF;
     static constexpr std::uint32_t far = std::uint32_t{1} << 29;  // rounds
 
@@ -42,7 +46,8 @@ struct alignas(16) BarrierState : SharedObject {
     std::uint32_t parties;                // 64
     std::atomic<std::uint32_t> lost{0};   // 68  the latest round that ended without all
     std::uint32_t has_action;             // 72
-    std::uint32_t unused{};               // 76
+    std::atomic<std::uint32_t> forgotten{
+        0};  // 76  who came in this round, or before, is not expected
 
     BarrierState(int count, PortableAction action, bool any_action,
                  Timeout default_timeout) noexcept
@@ -56,7 +61,7 @@ struct alignas(16) BarrierState : SharedObject {
         return static_cast<std::uint32_t>(s) >> 1;
     }
     static std::uint32_t arrivals(std::uint64_t s) noexcept {
-        return static_cast<std::uint32_t>(s >> 32);
+        return static_cast<std::uint32_t>(s >> 32) & 0x7FFF'FFFF;
     }
     [[nodiscard]] BarrierParty* party() noexcept {
         return reinterpret_cast<BarrierParty*>(this + 1);
@@ -91,11 +96,10 @@ struct alignas(16) BarrierState : SharedObject {
     void reset() {
         lock.acquire_or_recover();
         const std::uint64_t s = state.load();
-        for (std::uint32_t i = 0; i < parties; ++i) party()[i].process.store(0);
-        if (s != empty(round_of(s))) {
-            lost.store(round_of(s), std::memory_order_relaxed);
-            state.store(empty(round_of(s) + 1), std::memory_order_release);  // with what is lost
-        }
+        const bool is_fresh = arrivals(s) == 0 && (s & broken) == 0;
+        if (!is_fresh) begin_round(s, last_was_lost);
+        const std::uint32_t last = is_fresh ? round_of(s) - 1 : round_of(s);
+        forgotten.store(last & round_mask, std::memory_order_relaxed);
         lock.release();
         wake();
     }
@@ -107,9 +111,39 @@ struct alignas(16) BarrierState : SharedObject {
         std::uint32_t place;  // among the parties
     };
 
-    /// The state of a round that nobody has come to yet.
-    static std::uint64_t empty(std::uint32_t round) noexcept {
-        return std::uint64_t{round & round_mask} << 1;
+    /// Ends the round of a state. With the lock.
+    /// @param how last_was_lost, or 0 when all have come
+    void begin_round(std::uint64_t s, std::uint64_t how) noexcept {
+        const std::uint32_t round = round_of(s);
+        if ((s & last_was_lost) != 0) lost.store((round - 1) & round_mask);
+        // The distance of two rounds is known up to half of their range.
+        if (((round - lost.load()) & round_mask) > far) lost.store((round - far) & round_mask);
+        if (((round - forgotten.load()) & round_mask) > far) {
+            forgotten.store((round - far) & round_mask);
+        }
+        const std::uint64_t next = std::uint64_t{(round + 1) & round_mask} << 1;
+        state.store(next | how, std::memory_order_release);  // commits: lets all go
+    }
+
+    /// Whether a round is not later than another one.
+    static bool is_up_to(std::uint32_t round, std::uint32_t other) noexcept {
+        return ((other - round) & round_mask) < round_mask / 2;
+    }
+
+    /// Returns the process in a place that has come, or is expected again; 0 none.
+    [[nodiscard]] std::uint64_t expected(std::uint32_t place) noexcept {
+        const BarrierParty& who = party()[place];
+        const bool is_forgotten = is_up_to(who.round.load(std::memory_order_relaxed),
+                                           forgotten.load(std::memory_order_relaxed));
+        return is_forgotten ? 0 : who.process.load(std::memory_order_relaxed);
+    }
+
+    /// Whether the round, which is over, ended without all.
+    [[nodiscard]] bool was_lost(std::uint32_t round) const noexcept {
+        const std::uint64_t s = state.load(std::memory_order_acquire);
+        if (round_of(s) == round) return true;  // it was broken
+        if (round_of(s) == ((round + 1) & round_mask)) return (s & last_was_lost) != 0;
+        return is_up_to(round, lost.load(std::memory_order_relaxed));
     }
 
     void wake() noexcept { futex_wake(futex_half(state)); }
@@ -144,7 +178,7 @@ struct alignas(16) BarrierState : SharedObject {
         std::uint32_t best = 0;
         int best_rank = -1;
         for (std::uint32_t i = 0; i < parties && best_rank < 3; ++i) {
-            const std::uint64_t who = party()[i].process.load(std::memory_order_relaxed);
+            const std::uint64_t who = expected(i);
             if (who != 0 && party()[i].round.load(std::memory_order_relaxed) == round) continue;
             const int rank = who == me                             ? 3
                              : who == 0                            ? 2
@@ -184,23 +218,14 @@ struct alignas(16) BarrierState : SharedObject {
             // One that is expected may be replaced by another: it has until the next look.
             if (missing == Missing::waiting || looks_without >= 2) break_round(mine.round);
         }
-        const std::uint32_t behind =
-            (lost.load(std::memory_order_relaxed) - mine.round) & round_mask;
-        const bool without_all = behind < round_mask / 2;
-        if (round_of(state.load(std::memory_order_relaxed)) == mine.round || without_all) {
-            throw BrokenBarrierError();
-        }
+        if (was_lost(mine.round)) throw BrokenBarrierError();
     }
 
     void release_all(std::uint32_t round) {
         lock.acquire_or_recover();
         const std::uint64_t s = state.load(std::memory_order_relaxed);
         const bool complete = round_of(s) == round && (s & broken) == 0;
-        if (complete) {
-            // The distance of two rounds is known up to half of their range.
-            if (((round - lost.load()) & round_mask) > far) lost.store((round - far) & round_mask);
-            state.store(empty(round + 1), std::memory_order_release);  // lets all go
-        }
+        if (complete) begin_round(s, 0);
         lock.release();
         if (!complete) throw BrokenBarrierError();
         wake();
@@ -221,8 +246,9 @@ struct alignas(16) BarrierState : SharedObject {
     Missing look_after(const Arrival& mine) {
         Missing missing = Missing::none;
         for (std::uint32_t i = 1; i < parties; ++i) {
-            const BarrierParty& other = party()[(mine.place + i) % parties];
-            const ProcessId id = Family::unpack(other.process.load(std::memory_order_relaxed));
+            const std::uint32_t place = (mine.place + i) % parties;
+            const BarrierParty& other = party()[place];
+            const ProcessId id = Family::unpack(expected(place));
             if (!id) continue;
             if (other.round.load(std::memory_order_relaxed) == mine.round) {
                 return is_dead(id, true) ? Missing::waiting : missing;
