@@ -7,8 +7,9 @@
 // Each process has a ledger in the heap, which says of which objects it has counted handles. It is
 // a list of pages of two sorts, each of them the smallest block that there is. Most objects are one
 // bit in a page for the 16 KiB that they lie in, so that a handle costs next to no memory. Second
-// handles on the same object, and large objects, have an entry of 8 bytes. See ledger.hpp for how a
-// process keeps its own. SPDX-License-Identifier: MIT
+// handles on the same object, and large objects, have an entry of 8 bytes. One page more, twice as
+// large, has the free blocks that the process keeps for itself. See ledger.hpp for how a process
+// keeps its own. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
@@ -29,7 +30,8 @@ struct LedgerPage {
     static constexpr std::uint32_t word_count = 6;
     static constexpr std::uint32_t region_words = 4;  // so that nothing is divided to find one
     static constexpr std::uint32_t region_size = region_words * 64 * block_alignment;
-    static constexpr std::uint32_t entries = UINT32_MAX;  // in place of a region
+    static constexpr std::uint32_t entries = UINT32_MAX;     // in place of a region
+    static constexpr std::uint32_t spares = UINT32_MAX - 1;  // the same, see SparesPage
 
     Offset next;           //  0  of the process's pages; 0 none
     std::uint32_t region;  //  8  which one, from the segment's beginning; or `entries`
@@ -38,8 +40,6 @@ struct LedgerPage {
     // odd,
     //     no object, see Ledger
     std::atomic<std::uint64_t> words[word_count];
-
-    static constexpr std::uint32_t spares = UINT32_MAX - 1;  // see SparesPage
 
     /// Makes an empty page. @throws std::bad_alloc
     static LedgerPage& make(std::uint32_t region) {

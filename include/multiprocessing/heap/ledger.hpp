@@ -93,13 +93,17 @@ class Ledger {
         delete entry_pages_.load();
     }
 
-    /// Lets this process keep small blocks that it frees. Once. @throws std::bad_alloc
-    void keep_spares() {
+    /// Lets this process keep small blocks that it frees, if there is memory for that. Once.
+    void keep_spares() noexcept {
         const std::lock_guard guard(mutex_);
-        SparesPage& page = SparesPage::make();
-        link(page);
-        // release: pairs with take_spare in other threads.
-        local_process.spares.store(&page.spares, std::memory_order_release);
+        try {
+            SparesPage& page = SparesPage::make();
+            link(page);
+            // release: pairs with take_spare in other threads.
+            local_process.spares.store(&page.spares, std::memory_order_release);
+        } catch (const std::bad_alloc&) {
+            // It does without: what is noted in the ledger must not depend on it.
+        }
     }
 
     /// Notes a counted handle. @throws std::bad_alloc

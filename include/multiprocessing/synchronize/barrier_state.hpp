@@ -39,15 +39,14 @@ struct alignas(16) BarrierState : SharedObject {
     static constexpr std::uint32_t round_mask = 0x7FFF'FFFF;
     static constexpr std::uint32_t far = std::uint32_t{1} << 29;  // rounds
 
-    LockWord lock;                        // 24
-    std::atomic<std::uint64_t> state{2};  // 32
-    std::int64_t timeout;                 // 40  nanoseconds, the default of wait
-    PortableAction portable_action;       // 48
-    std::uint32_t parties;                // 64
-    std::atomic<std::uint32_t> lost{0};   // 68  the latest round that ended without all
-    std::uint32_t has_action;             // 72
-    std::atomic<std::uint32_t> forgotten{
-        0};  // 76  who came in this round, or before, is not expected
+    LockWord lock;                            // 24
+    std::atomic<std::uint64_t> state{2};      // 32
+    std::int64_t timeout;                     // 40  nanoseconds, the default of wait
+    PortableAction portable_action;           // 48
+    std::uint32_t parties;                    // 64
+    std::atomic<std::uint32_t> lost{0};       // 68  the latest round that ended without all
+    std::uint32_t has_action;                 // 72
+    std::atomic<std::uint32_t> forgotten{0};  // 76  up to this round nobody is expected again
 
     BarrierState(int count, PortableAction action, bool any_action,
                  Timeout default_timeout) noexcept
