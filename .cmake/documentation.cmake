@@ -31,7 +31,7 @@ set(DOXYGEN_INPUT_FILTER "${filter}")
 # Of these two headers the classes are shown that others have their public calls from.
 set(filter "${filter} -e 's/^namespace multiprocessing::detail/namespace multiprocessing/'")
 set(DOXYGEN_FILTER_PATTERNS
-  "*/pool/interface.hpp=${filter}" "*/synchronize/standard_lockable.hpp=${filter}")
+  "*/pool/calls/interface.hpp=${filter}" "*/synchronize/standard_lockable.hpp=${filter}")
 set(DOXYGEN_ALIASES [[titled{1}=\par \1^^]])
 set(DOXYGEN_INLINE_INHERITED_MEMB YES)
 

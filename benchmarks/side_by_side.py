@@ -11,12 +11,13 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 
-from rows import BASE_UNITS, OURS, PLOTS, ROWS, SECTIONS, UNITS
+from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, UNITS
 
 HERE = pathlib.Path(__file__).parent
 PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers",
@@ -64,28 +65,32 @@ def run_google_benchmark(program, is_quick, samples):
             samples.add(row, contender.split("/min_time")[0], "", result["real_time"])
 
 
-def compile_seconds(name):
+def compile_seconds(compiler, name, *options):
     """The processor's time: that of the clock shows who else compiles."""
     before = os.times()
-    subprocess.run(["g++", "-std=c++20", "-O2", "-DFMT_HEADER_ONLY", f"-I{HERE.parent}/include",
+    subprocess.run([compiler, "-std=c++20", "-O2", "-DFMT_HEADER_ONLY",
+                    f"-I{HERE.parent}/include", *options,
                     "-c", "-o", os.devnull, HERE / "compile" / f"{name}.cpp"], check=True)
     after = os.times()
     return (after.children_user - before.children_user
             + after.children_system - before.children_system)
 
 
-def run_compiler(samples):
-    standard = "regex and future"
-    for row, contender, name in [("compile/pool_map", OURS, "pool_map"),
-                                 ("compile/queue", OURS, "queue"),
-                                 ("compile/pool_map", standard, "standard")]:
-        samples.add(row, contender, "", compile_seconds(name) * 1e9)
+def run_compilers(samples):
+    for compiler in filter(shutil.which, COMPILERS):
+        standard = compile_seconds(compiler, "standard") * 1e9
+        for name, way in [("pool_map", ""), ("pool_map", " compiled"),
+                          ("process", " compiled"), ("queue", " compiled")]:
+            options = ["-DMULTIPROCESSING_SEPARATE_COMPILATION"] if way else []
+            row = f"compile/{compiler}/{name}{way}"
+            samples.add(row, OURS, "", compile_seconds(compiler, name, *options) * 1e9)
+            samples.add(row, STANDARD, "", standard)
 
 
 def run_program(name, programs, is_quick, samples):
     mode = "quick" if is_quick else "full"
     if name == "compile":
-        run_compiler(samples)
+        run_compilers(samples)
     elif name == "inside":
         run_google_benchmark(programs / name, is_quick, samples)
     else:

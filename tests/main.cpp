@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <multiprocessing.hpp>
+#include <multiprocessing/process/lifeline.hpp>
 #include <set>
 #include <string>
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 
 #include <multiprocessing/process.hpp>
+#include <multiprocessing/process/lifeline.hpp>
 #include <set>
 #include <string>
 

@@ -11,11 +11,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <multiprocessing/heap.hpp>
 #include <random>
 #include <set>
+#include <sstream>
 #include <string>
 #include <type_traits>
 
@@ -96,6 +100,21 @@ class InHeap {
 template <class T>
 T& in_heap(std::uint64_t offset) {
     return *mp_detail::heap().at<T>(offset);
+}
+
+/// Returns what is in a file; nothing when it cannot be read.
+inline std::string contents_of(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Returns how much memory of this process is in use.
+inline std::size_t resident_bytes() {
+    std::istringstream pages(contents_of("/proc/self/statm"));
+    std::size_t all = 0;
+    std::size_t resident = 0;
+    pages >> all >> resident;
+    return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 /// Waits, at most `seconds`, until `condition()` holds. @returns whether it does

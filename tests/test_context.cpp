@@ -1,6 +1,7 @@
 // context.hpp, and spawn's requirement of freeze_support().
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/context.hpp>
+#include <multiprocessing/process/rerun.hpp>
 
 #include "tests/catch.hpp"
 #include "tests/support.hpp"

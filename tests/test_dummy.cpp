@@ -1,4 +1,5 @@
 // dummy.hpp: the library's names on threads. SPDX-License-Identifier: MIT
+// ALONE: it includes its program in namespaces of its own
 #include <multiprocessing.hpp>
 #include <multiprocessing/dummy.hpp>
 

@@ -2,7 +2,10 @@
 // behave alike is shown by the other tests, which run under all of them.
 // CTEST: RUN_SERIAL ON
 // SPDX-License-Identifier: MIT
+// ALONE: it counts the processes of its program
 #include <multiprocessing.hpp>
+#include <multiprocessing/detail/pidfd.hpp>
+#include <multiprocessing/start_method/fork_server/state.hpp>
 
 #include <sys/resource.h>
 
@@ -187,7 +190,7 @@ TEST_CASE("How a child ended is known without its fork server", "[forkserver]") 
         REQUIRE(child.join(20));
         REQUIRE(child.exitcode() == -signal);
     }
-    // Signals of others: the kernel tells since Linux 6.15.
+    // Signals of others: the kernel tells while it is a zombie, and again since Linux 6.15.
     mp::Event ready;
     mp::Event go;
     mp::ForkServerProcess child(wait_and_raise, ready, go, SIGUSR1);
@@ -268,6 +271,50 @@ TEST_CASE("The fork server's children have clean signals, not its own", "[forkse
     REQUIRE(*seen == 5);
 }
 
+TEST_CASE("A fork server that is told to end passes on how its children end before",
+          "[forkserver]") {
+    const support::Watchdog watchdog(60);
+    const NothingLeft nothing_left;
+    mp::Event go;
+    mp::ForkServerProcess child(wait_and_exit, go, 3);
+    child.start();
+    const pid_t server = server_pid();
+    kill_server(SIGTERM);
+    const InHeap<std::atomic<int>> parent;
+    REQUIRE(run(report_parent, parent.offset()) == 0);
+    REQUIRE(*parent == server);  // it serves for as long as it must be there
+    go.set();
+    REQUIRE(child.join(20));
+    REQUIRE(child.exitcode() == 3);
+    REQUIRE(eventually([&] { return server_pid() != server; }));
+    REQUIRE(run(exit_with, 4) == 4);
+}
+
+TEST_CASE("The end of a fork server hangs up on nobody", "[forkserver]") {
+    // In a session without a terminal all groups are orphaned ones. One that becomes so, while one
+    // of its processes is stopped, gets SIGHUP from the kernel.
+    const support::Watchdog watchdog(60);
+    const NothingLeft nothing_left;
+    kill_server();
+    mp::ForkProcess session([] {
+        ::setsid();
+        REQUIRE(run(exit_with, 0) == 0);  // starts a server of this session
+        mp::ForkServerProcess stopped([] { ::raise(SIGSTOP); });
+        stopped.start();
+        REQUIRE(eventually([&] {
+            const auto status = mp::detail::process_status(*stopped.pid());
+            return status && status->state == 'T';
+        }));
+        kill_server();
+        stopped.kill();
+        stopped.join();
+        mp::exit(7);
+    });
+    session.start();
+    session.join();
+    REQUIRE(session.exitcode() == 7);
+}
+
 TEST_CASE("A fork server that a thread without signals has started ends when told to",
           "[forkserver]") {
     kill_server();
@@ -334,7 +381,7 @@ TEST_CASE("Static objects are made anew in a program that is started anew", "[fo
     REQUIRE(static_cast<int>(made_before_main.value) == 7);
 }
 
-TEST_CASE("The fork server ends with its family, however that ends", "[forkserver]") {
+TEST_CASE("The fork server ends with its family, at once, however that ends", "[forkserver]") {
     const support::Watchdog watchdog(120);
     const NothingLeft nothing_left;
     kill_server();
@@ -343,6 +390,7 @@ TEST_CASE("The fork server ends with its family, however that ends", "[forkserve
         // A family of its own: the child of a program that knows nothing of this one's heap.
         const pid_t other = ::fork();
         if (other == 0) {
+            ::setpgid(0, 0);
             ::setenv("FORKSERVER_TEST_FAMILY", in_order ? "1" : "2", 1);
             ::execl("/proc/self/exe", "test_forkserver", nullptr);
             ::_exit(127);
@@ -350,6 +398,11 @@ TEST_CASE("The fork server ends with its family, however that ends", "[forkserve
         int status = 0;
         REQUIRE(::waitpid(other, &status, 0) == other);
         REQUIRE((in_order ? status == 0 : WIFSIGNALED(status)));
+        if (in_order) {
+            REQUIRE(support::processes_of_this_program() == 1);
+            // Not even a zombie of it is left, for an init process that takes its time.
+            REQUIRE(::kill(-other, 0) == -1);
+        }
         REQUIRE(eventually([] { return support::processes_of_this_program() == 1; }));
     }
 }

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <ranges>
 #include <stdexcept>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "tests/pool/support.hpp"
 
@@ -189,6 +191,119 @@ TEMPLATE_TEST_CASE("as_completed gives each future once, as they become done", "
     REQUIRE(count == 1);
     closed.open();
     REQUIRE(mp::as_completed(std::vector<mp::Future<int>>()).begin() == std::default_sentinel);
+}
+
+template <class Executor>
+Detached sum_of_rest(Executor& executor, std::atomic<int>& sum) {
+    int total = co_await executor.submit(square, 2);
+    const std::vector rest{executor.submit(square, 3), executor.submit(square, 4)};
+    for (const auto& future : mp::as_completed(rest)) total += future.result();
+    total += static_cast<int>(mp::wait(rest, 20.0).done.size());
+    sum = total;
+}
+
+TEMPLATE_TEST_CASE("wait and as_completed work on the executor's own thread", "[futures]",
+                   START_METHODS) {
+    const Tidy tidy;
+    mp::BasicProcessPoolExecutor<TestType> executor(2);
+    std::atomic<int> sum{0};
+    sum_of_rest(executor, sum);
+    REQUIRE(support::eventually([&] { return sum == 4 + 9 + 16 + 2; }));
+    std::atomic<int> done{0};
+    executor.submit(square, 1).add_done_callback([&](const auto&) {
+        const std::vector more{executor.submit(square, 5), executor.submit(square, 6)};
+        done = static_cast<int>(mp::wait(more, 20.0).done.size());
+    });
+    REQUIRE(support::eventually([&] { return done == 2; }));
+}
+
+TEST_CASE("wait and as_completed take futures of several executors", "[futures]") {
+    const Tidy tidy;
+    mp::ProcessPoolExecutor first(1);
+    mp::ProcessPoolExecutor second(1);
+    Gate gate;
+    std::vector<mp::Future<int>> futures{first.submit(gate.task(), 7)};
+    for (int i = 0; i < 20; ++i) futures.push_back((i % 2 == 0 ? first : second).submit(square, i));
+    std::size_t early = 0;
+    for (const auto& future : mp::as_completed(futures)) {
+        if (++early == 10) gate.open();
+        REQUIRE(future.done());
+    }
+    REQUIRE(early == futures.size());
+    const std::vector stuck{first.submit(sleep_for_seconds, 600),
+                            second.submit(sleep_for_seconds, 600)};
+    REQUIRE(mp::wait(stuck, 0.05).not_done.size() == 2);
+    std::thread ender([&] {
+        ::usleep(50'000);
+        first.kill_workers();
+        second.kill_workers();
+    });
+    REQUIRE(mp::wait(stuck, 20.0).done.size() == 2);
+    ender.join();
+}
+
+TEST_CASE("A wait that is repeated leaves nothing behind", "[futures]") {
+    const Tidy tidy;
+    mp::ProcessPoolExecutor executor(1);
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < 100; ++i) futures.push_back(executor.submit(sleep_for_seconds, 600));
+    (void)mp::wait(futures, 0.001);
+    const auto before = support::resident_bytes();
+    // A sanitizer keeps what was freed.
+    const int times = support::sanitized ? 100 : 10'000;
+    for (int i = 0; i < times; ++i) (void)mp::wait(futures, i % 100 == 0 ? 0.0005 : 0);
+    const auto after = support::resident_bytes();
+    executor.kill_workers();
+    REQUIRE((support::sanitized || after < before + (4 << 20)));
+}
+
+TEST_CASE("A forked child sees futures of its parent as done, and cannot read them", "[futures]") {
+    const Tidy tidy;
+    mp::ProcessPoolExecutor executor(1);
+    mp::ThreadPool threads(1);
+    Gate gate;
+    const auto future = executor.submit(gate.task(), 1);
+    const auto of_thread = threads.apply_async(gate.task(), 2);
+    const auto known = threads.apply_async(square, 3);
+    mp::ForkProcess child([&] {
+        int errors = 0;
+        const std::vector futures{future};
+        if (mp::wait(futures, 5.0).done.size() == 1) ++errors;
+        for (const auto& each : mp::as_completed(futures)) errors += each.done() ? 1 : 0;
+        try {
+            (void)future.result();
+        } catch (const mp::ValueError&) {
+            ++errors;
+        }
+        try {
+            (void)of_thread.get();
+        } catch (const mp::ValueError&) {
+            ++errors;
+        }
+        mp::exit(errors);
+    });
+    child.start();
+    child.join();
+    REQUIRE(child.exitcode() == 4);
+    gate.open();
+    REQUIRE(known.get() == 9);
+}
+
+TEST_CASE("Futures and results are keys of unordered containers", "[futures]") {
+    const Tidy tidy;
+    mp::ProcessPoolExecutor executor(1);
+    std::unordered_map<mp::Future<int>, int> numbers_of;
+    const auto one = executor.submit(square, 1);
+    const auto two = executor.submit(square, 2);
+    numbers_of[one] = 1;
+    numbers_of[two] = 2;
+    REQUIRE(numbers_of.at(mp::Future<int>(one)) == 1);
+    REQUIRE(numbers_of.size() == 2);
+    mp::ThreadPool threads(1);
+    const auto result = threads.apply_async(square, 3);
+    std::unordered_set<mp::AsyncResult<int>> results{result, threads.apply_async(square, 3)};
+    REQUIRE(results.size() == 2);
+    REQUIRE(results.contains(result));
 }
 
 TEMPLATE_TEST_CASE("map takes several ranges, up to the shortest", "[futures]", START_METHODS) {

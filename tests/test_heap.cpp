@@ -1,5 +1,6 @@
 // heap.hpp: the segment, counted handles, the process table, the mailbox.
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 

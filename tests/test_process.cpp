@@ -1,5 +1,6 @@
 // process.hpp under every start method: the life of a process from start to close. Its relatives
 // are in process/test_family.cpp. SPDX-License-Identifier: MIT
+#include <sys/resource.h>
 #include "tests/process/support.hpp"
 
 #include <fcntl.h>
@@ -396,6 +397,59 @@ TEST_CASE("A forked child does not write its parent's buffered output again", "[
     exitcode_of<mp::start_method::fork>([] { std::printf("child "); });
     std::printf("after");
     REQUIRE(output.finish() == "once child after");
+}
+
+TEMPLATE_TEST_CASE("What a child has written to streams of its own is there when it has ended",
+                   "[process]", START_METHODS) {
+    const support::Watchdog watchdog(60);
+    const std::string path = "/tmp/mp_test_streams_" + std::to_string(::getpid());
+    const int code = exitcode_of<TestType>(
+        [](std::string name) {
+            static std::FILE* const stream = std::fopen(name.c_str(), "w");
+            std::fprintf(stream, "line");
+        },
+        path);
+    REQUIRE(code == 0);
+    REQUIRE(support::contents_of(path) == "line");
+    ::unlink(path.c_str());
+}
+
+TEST_CASE("A forked child writes to its parent's stream, and nothing twice", "[process]") {
+    const support::Watchdog watchdog(60);
+    std::FILE* const stream = std::tmpfile();
+    std::fprintf(stream, "parent ");
+    exitcode_of<mp::start_method::fork>([stream] { std::fprintf(stream, "child "); });
+    std::fflush(stream);
+    std::rewind(stream);
+    char text[64] = {};
+    REQUIRE(std::fgets(text, sizeof text, stream) != nullptr);
+    REQUIRE(std::string(text) == "child parent ");
+    std::fclose(stream);
+}
+
+TEST_CASE("A child that another thread of it reads in leaves all the same", "[process]") {
+    const support::Watchdog watchdog(60);
+    REQUIRE(exitcode_of<mp::start_method::fork>([] {
+                int ends[2];
+                if (::pipe(ends) != 0) mp::exit(9);
+                std::FILE* const never = ::fdopen(ends[0], "r");
+                std::thread([never] { (void)std::fgetc(never); }).detach();
+                ::usleep(20'000);
+            }) == 0);
+}
+
+std::string short_name_of(pid_t pid) {
+    return support::contents_of("/proc/" + std::to_string(pid) + "/comm");
+}
+
+TEMPLATE_TEST_CASE("ps knows a child by the name of its program", "[process]", START_METHODS) {
+    const support::Watchdog watchdog(60);
+    mp::BasicProcess<TestType> process([] { ::sleep(600); });
+    process.start();
+    REQUIRE(support::eventually(
+        [&] { return short_name_of(*process.pid()) == short_name_of(::getpid()); }));
+    process.kill();
+    process.join();
 }
 
 TEST_CASE("Nor what another thread writes while the child is forked", "[process]") {

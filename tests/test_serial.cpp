@@ -1,6 +1,7 @@
 // get_context<"serial">(): everything runs in the caller, at once and in order.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing.hpp>
+#include <multiprocessing/detail/pidfd.hpp>
 
 #include <stdexcept>
 #include <string>

@@ -113,6 +113,7 @@ TEST_CASE("register_after_fork runs in forked children, in order", "[util]") {
         const std::uint64_t place = notes.offset();
         mp::util::register_after_fork([=] { note(place, "a "); });
         mp::util::register_after_fork([] { throw std::runtime_error("reported"); });
+        mp::util::register_after_fork([] { throw 42; });
         mp::util::register_after_fork([=] { note(place, "b "); });
         mp::ForkProcess forked([=] { note(place, "run "); });
         forked.start();

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -21,8 +22,11 @@
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/forkserver.hpp"
+#include "multiprocessing/start_method/freeze_support.hpp"
+#include "multiprocessing/start_method/serial.hpp"
 #include "multiprocessing/start_method/spawn.hpp"
 #include "multiprocessing/synchronize.hpp"
+#include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
 namespace detail {
@@ -37,6 +41,12 @@ struct Literal {
 
 template <class>
 inline constexpr bool never = false;
+
+/// Returns what the context of a start method is called.
+std::string context_name(std::string_view method);
+
+/// Returns the names of all start methods, `first` before the others.
+std::vector<std::string_view> start_methods_from(std::string_view first);
 
 }  // namespace detail
 
@@ -159,13 +169,7 @@ class Context {
 
   protected:
     /// Returns what the class is called.
-    static std::string name() {
-        constexpr std::string_view method = StartMethod::name;
-        if (method == start_method::forkserver::name) return "ForkServerContext";
-        std::string name = std::string(method) + "Context";
-        name[0] = static_cast<char>(name[0] - 'a' + 'A');
-        return name;
-    }
+    static std::string name() { return detail::context_name(StartMethod::name); }
 };
 
 /// @{
@@ -179,7 +183,7 @@ using ForkServerContext = Context<start_method::forkserver>;
 using SerialContext = Context<start_method::serial>;
 
 /// Returns the context of the start method with that name: "fork", "spawn" or "forkserver"; or
-/// "serial", where nothing is started. An unknown name does not compile.
+/// "serial", which starts nothing. An unknown name does not compile.
 template <detail::Literal name>
 [[nodiscard]] constexpr auto get_context() noexcept {
     if constexpr (name.view() == start_method::fork::name) {
@@ -209,15 +213,12 @@ template <detail::Literal name>
 
 /// Returns the names of all start methods, the default first.
 [[nodiscard]] inline std::vector<std::string_view> get_all_start_methods() {
-    std::vector<std::string_view> names{start_method::fork::name, start_method::spawn::name,
-                                        start_method::forkserver::name};
-    std::stable_partition(names.begin(), names.end(),
-                          [](std::string_view name) { return name == get_start_method(); });
-    return names;
+    // Inline: the default is the including program's.
+    return detail::start_methods_from(get_start_method());
 }
 
-/// Differs: Python sets the start method when the program runs; here it decides which programs
-/// compile (what a spawned child cannot be given), so it is known before.
+/// Does not compile. Differs: Python sets the start method when the program runs. Here it decides
+/// which programs compile (what a spawned child cannot be given), so it is known before.
 template <class... Args>
 void set_start_method(Args&&...) {
     static_assert(detail::never<std::tuple<Args...>>,
@@ -227,3 +228,7 @@ void set_start_method(Args&&...) {
 }
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/context.ipp"
+#endif

@@ -1,8 +1,9 @@
 // multiprocessing/dummy.hpp
 //
-// The library's names on threads of one process: a program changes
-// `namespace mp = multiprocessing;` into `namespace mp = multiprocessing::dummy;` and runs under a
-// debugger, a sanitizer or a profiler as one process. Mirrors CPython Lib/multiprocessing/dummy.
+// The library's names on threads of one process. A program changes
+// `namespace mp = multiprocessing;` into `namespace mp = multiprocessing::dummy;`, and then runs
+// under a debugger, a sanitizer or a profiler as one process. Mirrors CPython
+// Lib/multiprocessing/dummy.
 // Floor 7.
 //
 // Read on in dummy/process.hpp (Process), dummy/life.hpp (the threads).
@@ -97,6 +98,15 @@ using multiprocessing::process_cpu_count;
 using multiprocessing::register_exception;
 using multiprocessing::set_start_method;
 
+// Some programs have macros of these names.
+#pragma push_macro("DEBUG")
+#pragma push_macro("INFO")
+#pragma push_macro("WARNING")
+#pragma push_macro("ERROR")
+#undef DEBUG
+#undef INFO
+#undef WARNING
+#undef ERROR
 using multiprocessing::DEBUG;
 using multiprocessing::ERROR;
 using multiprocessing::get_logger;
@@ -106,9 +116,13 @@ using multiprocessing::log_to_stderr;
 using multiprocessing::SUBDEBUG;
 using multiprocessing::SUBWARNING;
 using multiprocessing::WARNING;
+#pragma pop_macro("DEBUG")
+#pragma pop_macro("INFO")
+#pragma pop_macro("WARNING")
+#pragma pop_macro("ERROR")
 
-/// Of its options, `maxtasksperchild`, `task_timeout` and `retries` are checked and have no effect:
-/// threads are neither replaced nor killed.
+/// A pool of threads. Its options `maxtasksperchild`, `task_timeout` and `retries` are checked, and
+/// have no effect: threads are neither replaced nor killed.
 using Pool = multiprocessing::ThreadPool;
 
 /// A Manager whose pools are threads.
@@ -117,17 +131,17 @@ class Manager : public multiprocessing::Manager {
     /// Makes a pool of threads, as the constructor of Pool does.
     template <class... Args>
     [[nodiscard]] auto Pool(Args&&... args) const {
-        check();
+        check_usable();
         return dummy::Pool(std::forward<Args>(args)...);
     }
     /// Makes a pool of threads with options.
     [[nodiscard]] auto Pool(const PoolOptions& options) const {
-        check();
+        check_usable();
         return dummy::Pool(options);
     }
 };
 
-/// Runs `f(args...)` at once: what it makes is there for all threads.
+/// Runs `f(args...)` at once. What it makes is there for all threads.
 template <class F, class... Args>
 void set_forkserver_preload(F&& f, Args&&... args) {
     std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
@@ -184,12 +198,12 @@ using ForkServerContext = Context<start_method::forkserver>;
 
 namespace multiprocessing::detail {
 
-/// Returns what stands for a context when processes are threads: of the same name.
+/// Returns the context of the same name whose processes are threads.
 template <class StartMethod>
 constexpr auto dummy_context_of(multiprocessing::Context<StartMethod>) noexcept {
     return dummy::Context<StartMethod>();
 }
-/// That one starts nothing anyway.
+/// Returns the serial context itself, which starts nothing anyway.
 constexpr auto dummy_context_of(SerialContext context) noexcept { return context; }
 
 }  // namespace multiprocessing::detail

@@ -1,7 +1,7 @@
 // multiprocessing/logging.hpp
 //
-// A log for many processes: each line comes whole and says which process it is from, and children
-// log as their parent does. Mirrors the logger of CPython Lib/multiprocessing/util.py. Floor 2.
+// A log for many processes. Each line arrives whole and says which process wrote it. Children log
+// as their parent does. Mirrors the logger of CPython Lib/multiprocessing/util.py. Floor 2.
 //
 // Read in this order: logging/event.hpp (levels), logging/outlets.hpp (where lines go),
 // logging/file.hpp, logging/emit.hpp (how), logging/logger.hpp (what a program calls).
@@ -12,5 +12,5 @@
 #include "multiprocessing/logging/event.hpp"
 #include "multiprocessing/logging/logger.hpp"
 
-// Last: what is logged are the library's objects too.
+// This comes last. With it, the library's own objects can be logged.
 #include "multiprocessing/detail/format.hpp"

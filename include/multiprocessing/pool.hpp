@@ -3,25 +3,80 @@
 // Pool: a number of worker processes that run a function for every item of a range. Mirrors CPython
 // Lib/multiprocessing/pool.py. Floor 5.
 //
-// Read on in pool/interface.hpp (the calls), pool/board.hpp (what owner and workers share),
-// pool/batch.hpp and pool/results.hpp (how calls and results travel), pool/worker.hpp (the worker's
-// loop), pool/supervisor.hpp (who watches the workers).
-// SPDX-License-Identifier: MIT
+// The rooms of pool/. Each uses only rooms that stand before it in this list:
+//
+//   options.hpp  how a pool is set up.
+//   board/       what the owner and its workers share in the heap: the board, the batches with
+//                their chunks, and the workers' logs. Here a worker takes and finishes a chunk.
+//   tasks/       how a call becomes a batch, how a worker runs a chunk of the batch, and how
+//                results and errors come back.
+//   insight/     what a pool tells about its time: statistics and traces.
+//   calls/       every call that users see, the same for processes and threads: map, apply, imap;
+//                AsyncResult, callbacks, progress.
+//   worker/      the loop of a worker process.
+//   owner/       the owner's side of a pool of processes: it hands over batches, starts, watches
+//                and replaces workers, settles what a dead worker has left, and ends the pool.
+//   threads/     ThreadPool and the serial context's pool, which run calls within this process.
+//
+// To follow a call, read from Pool::map down to the store that commits a chunk:
+//
+//   PoolInterface::map, start    calls/interface.hpp        checks the call
+//   ProcessBackend::submit       owner/process_backend.hpp  knows the function's and items' types
+//   make_batch                   tasks/batch.hpp            writes function and items to the heap
+//   Supervisor::submit           owner/supervisor.hpp       puts the batch on the board's list
+//   PendingBatch::wait_until_over
+//                                owner/pending_batch.hpp    wakes the workers, then sleeps
+//   WorkerLoop::run              worker/worker.ipp          the loop of a worker
+//   claim_chunk                  board/board.hpp            the exchange that takes a chunk
+//   TypedRunner::run             tasks/runner.hpp           calls the function for each item
+//   ResultWriter::add            tasks/results.hpp          writes a result
+//   finish_chunk                 board/board.hpp            the store that commits the chunk
+//
+// The way back: finish_chunk wakes wait_until_over, and read_results (tasks/results.hpp) makes what
+// map returns. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "multiprocessing/pool/interface.hpp"
+#include "multiprocessing/pool/calls/interface.hpp"
+#include "multiprocessing/pool/calls/progress.hpp"
 #include "multiprocessing/pool/options.hpp"
-#include "multiprocessing/pool/process_backend.hpp"
-#include "multiprocessing/pool/progress.hpp"
-#include "multiprocessing/pool/thread_pool.hpp"
+#include "multiprocessing/pool/owner/end_of_program.hpp"
+#include "multiprocessing/pool/owner/process_backend.hpp"
+#include "multiprocessing/pool/threads/thread_pool.hpp"
+#include "multiprocessing/pool/worker/worker.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing {
+namespace detail {
+
+/// The part of BasicPool that does not depend on the start method.
+class ProcessPool : public PoolInterface<ProcessBackend> {
+  protected:
+    ProcessPool() = default;
+    ~ProcessPool() = default;
+
+    /// Starts the workers. @param finishes whether its work is finished when the program ends
+    [[gnu::cold]] void open_workers(const PoolOptions& options, StartWorker start_worker,
+                                    std::shared_ptr<Target> initializer, bool finishes);
+
+    /// Ends the pool at the end of its scope.
+    [[gnu::cold]] void end_with_scope();
+
+    /// Returns who a new worker is.
+    /// @throws AssertionError when this process must not have children
+    [[gnu::cold]] static ProcessIdentity worker_identity();
+
+    /// Notes a worker among this process's children.
+    [[gnu::cold]] static void note_worker(const std::shared_ptr<Child>& worker);
+
+  private:
+    PoolExitHooks exit_hooks_;
+};
+
+}  // namespace detail
 
 /// Worker processes that run tasks.
 ///
@@ -29,13 +84,12 @@ namespace multiprocessing {
 ///     std::vector<double> roots = pool.map(square_root, numbers);
 ///
 /// At the end of its scope a pool is terminated, as at the end of Python's `with`.
-/// @par Processes a worker that dies fails only the item it was running; it is replaced. The
-/// workers
-///      end with the pool, and when the process that made it is killed. A forked child's copy of a
-///      pool is unusable.
+/// @par Processes when a worker dies, only the item that it was running fails; the worker is
+///      replaced. The workers end with the pool, and also when the process that made the pool is
+///      killed. A forked child's copy of a pool is unusable.
 /// @par Source CPython Lib/multiprocessing/pool.py, Pool
 template <class StartMethod>
-class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
+class BasicPool : public detail::ProcessPool {
   public:
     /// Starts one worker for each core that this process may use.
     BasicPool() : BasicPool(PoolOptions{}) {}
@@ -43,78 +97,59 @@ class BasicPool : public detail::PoolInterface<detail::ProcessBackend> {
     /// Starts `processes` workers.
     explicit BasicPool(int processes) : BasicPool(PoolOptions{.processes = processes}) {}
 
+    /// Starts workers with options.
     /// @throws ValueError fewer than 1 process, maxtasksperchild or retries below 0
     /// @throws std::system_error, RuntimeError as Process::start; then no worker is left
-    explicit BasicPool(const PoolOptions& options) { open(options, nullptr); }
+    explicit BasicPool(const PoolOptions& options) { open<false>(options, nullptr); }
 
-    /// Starts workers each of which calls `initializer(args...)` before its first task. When that
-    /// throws, the pool is broken: BrokenProcessPool with the error's text.
+    /// Starts workers. Each calls `initializer(args...)` before its first task. When the
+    /// initializer throws, the pool is broken: its calls throw BrokenProcessPool with the error's
+    /// text.
     template <class Initializer, class... Args>
     BasicPool(int processes, Initializer&& initializer, Args&&... args)
         : BasicPool(PoolOptions{.processes = processes}, std::forward<Initializer>(initializer),
                     std::forward<Args>(args)...) {}
 
-    /// Starts workers with options, each of which calls `initializer(args...)` first.
+    /// Starts workers with options. Each calls `initializer(args...)` first.
     template <class Initializer, class... Args>
     BasicPool(const PoolOptions& options, Initializer&& initializer, Args&&... args) {
-        open(options, detail::make_target<StartMethod::inherits_memory>(
-                          std::forward<Initializer>(initializer), std::forward<Args>(args)...));
+        open<false>(options,
+                    detail::make_target<StartMethod::inherits_memory>(
+                        std::forward<Initializer>(initializer), std::forward<Args>(args)...));
     }
 
-    [[gnu::cold]] ~BasicPool() {
-        if (exit_hook_ == 0) return;
-        detail::ExitHooks::remove(exit_hook_);
-        // Results and streams may outlive the pool, so it does not go by itself.
-        backend_.supervisor()->end();
-    }
+    [[gnu::cold]] ~BasicPool() { this->end_with_scope(); }
 
     friend std::string text_of(const BasicPool& pool) {
         return pool.text("multiprocessing.pool.Pool");
     }
 
-  private:
+  protected:
+    /// For a derived class that opens the pool in another way.
+    struct Unopened {};
+    /// Makes a pool that has no workers before `open`.
+    explicit BasicPool(Unopened) {}
+
+    /// Starts the workers. @tparam finishes whether its work is finished when the program ends
+    template <bool finishes>
     [[gnu::cold]] void open(const PoolOptions& options,
                             std::shared_ptr<detail::Target> initializer) {
-        detail::check_options(options);
-        buffersize_ = static_cast<std::size_t>(options.buffersize);
-        shows_progress_ = options.progress;
-        backend_.open({static_cast<std::uint32_t>(options.processes),
-                       static_cast<std::uint32_t>(options.maxtasksperchild),
-                       static_cast<std::uint32_t>(options.retries),
-                       static_cast<std::uint32_t>(options.traced), options.task_timeout},
-                      start_worker, std::move(initializer));
-        // A pool that is still there when the program ends: its workers must not be replaced while
-        // they are being ended. Python's priority for it.
-        exit_hook_ = detail::ExitHooks::add(15, [weak = std::weak_ptr(backend_.supervisor())] {
-            if (const auto supervisor = weak.lock()) supervisor->end();
-        });
+        this->open_workers(options, start_worker, std::move(initializer), finishes);
     }
 
+  private:
     [[gnu::cold]] static std::shared_ptr<detail::Child> start_worker(
         const detail::WorkerOrders& orders, std::shared_ptr<detail::Target> initializer) {
-        detail::ProcessState& state = detail::state();
-        if (!state.identity().may_have_children) {
-            throw AssertionError("daemonic processes are not allowed to have children");
-        }
-        detail::ProcessIdentity identity = detail::child_identity(state);
-        identity.lineage = state.next_lineage();
-        identity.name = "PoolWorker-" + identity.lineage;
-        identity.authkey = state.authkey();
-        identity.daemon = true;
-        identity.dies_with_parent = true;
-        identity.is_pool_worker = true;
+        detail::ProcessIdentity identity = detail::ProcessPool::worker_identity();
         detail::WorkerTarget target(orders, std::move(initializer));
         auto child = StartMethod::start(
             std::move(identity), [&target] { target.run(); }, &target);
-        state.add(child);
-        detail::register_exit_handler();
+        detail::ProcessPool::note_worker(child);
         return child;
     }
-
-    std::size_t exit_hook_ = 0;
 };
 
-/// The pool of the serial context: every task runs in the caller, at once.
+/// The pool of the serial context: every task runs at once, in the thread that calls.
 template <>
 class BasicPool<start_method::serial> : public detail::LocalPool<detail::SerialCrew> {
   public:
@@ -130,6 +165,10 @@ using Pool = BasicPool<default_start_method>;
 
 }  // namespace multiprocessing
 
-#ifdef FMT_VERSION
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/pool.ipp"
+#endif
+
+#ifdef FMT_FORMAT_H_  // fmt/format.h
 #include "multiprocessing/detail/format.hpp"
 #endif

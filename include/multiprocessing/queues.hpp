@@ -12,6 +12,6 @@
 #include "multiprocessing/queues/queue.hpp"
 #include "multiprocessing/queues/simple_queue.hpp"
 
-#ifdef FMT_VERSION
+#ifdef FMT_FORMAT_H_  // fmt/format.h
 #include "multiprocessing/queues/format.hpp"
 #endif

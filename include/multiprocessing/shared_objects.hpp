@@ -1,9 +1,9 @@
 // multiprocessing/shared_objects.hpp
 //
 // Objects of any shareable type in shared memory: Shared, Boost's containers in the family's heap
-// (shared::vector, shared::map, …), and the allocator behind them. Python has no such thing: the
-// nearest are a manager's dict and list. Floor 4, and not in multiprocessing.hpp: Boost's
-// containers take a second to parse.
+// (shared::vector, shared::map, …), and the allocator behind them. Python has nothing like it; a
+// manager's dict and list come nearest. Floor 4. multiprocessing.hpp does not include this header,
+// because Boost's containers take a second to parse.
 //
 // Read in this order: shared_objects/containers.hpp (the containers), shared_objects/shareable.hpp
 // (what can be shared), shared_objects/shared.hpp (Shared), shared_objects/state.hpp (its bytes).
@@ -16,6 +16,6 @@
 #include "multiprocessing/shared_objects/shareable.hpp"
 #include "multiprocessing/shared_objects/shared.hpp"
 
-#ifdef FMT_VERSION
+#ifdef FMT_FORMAT_H_  // fmt/format.h
 #include "multiprocessing/shared_objects/format.hpp"
 #endif

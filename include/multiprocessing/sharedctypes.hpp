@@ -10,6 +10,6 @@
 #include "multiprocessing/sharedctypes/typecode.hpp"
 #include "multiprocessing/sharedctypes/value.hpp"
 
-#ifdef FMT_VERSION
+#ifdef FMT_FORMAT_H_  // fmt/format.h
 #include "multiprocessing/sharedctypes/format.hpp"
 #endif

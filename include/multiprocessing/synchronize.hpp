@@ -1,13 +1,13 @@
 // multiprocessing/synchronize.hpp
 //
-// Locks between the processes of a family, and ways to wait for each other: Lock, RLock, Semaphore,
-// BoundedSemaphore, Condition, Event, Barrier. All are handles on an object in the shared heap, and
-// none is blocked or broken by the death of a process. Mirrors CPython
+// Locks between the processes of a family, and ways for them to wait for each other: Lock, RLock,
+// Semaphore, BoundedSemaphore, Condition, Event, Barrier. All are handles on an object in the
+// shared heap. The death of a process leaves none of them blocked or corrupt. Mirrors CPython
 // Lib/multiprocessing/synchronize.py. Floor 2.
 //
 // Read in this order: synchronize/gate.hpp (waiting), synchronize/lock_word.hpp (a lock that knows
-// its holder), synchronize/lock.hpp, then the others. synchronize/format.hpp (fmt) is included when
-// fmt was. SPDX-License-Identifier: MIT
+// its holder), synchronize/lock.hpp, then the others. synchronize/format.hpp (for fmt) is included
+// when fmt was included before. SPDX-License-Identifier: MIT
 #pragma once
 
 #include "multiprocessing/synchronize/barrier.hpp"
@@ -16,6 +16,6 @@
 #include "multiprocessing/synchronize/lock.hpp"
 #include "multiprocessing/synchronize/semaphore.hpp"
 
-#ifdef FMT_VERSION
+#ifdef FMT_FORMAT_H_  // fmt/format.h
 #include "multiprocessing/synchronize/format.hpp"
 #endif

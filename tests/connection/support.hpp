@@ -4,6 +4,7 @@
 
 #include <multiprocessing/connection.hpp>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
 #include <cerrno>

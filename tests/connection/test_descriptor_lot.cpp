@@ -1,6 +1,7 @@
 // connection/descriptor_lot.hpp: descriptors that wait for the reader of their ticket, and what a
 // process leaves that is killed while it has the lot locked.
 // SPDX-License-Identifier: MIT
+#include <poll.h>
 #include <algorithm>
 
 #include "tests/connection/support.hpp"

@@ -1,4 +1,5 @@
 // Messages larger than what 32 bits can count.
+// CTEST: LABELS once
 // SPDX-License-Identifier: MIT
 #include <sys/mman.h>
 

@@ -1,5 +1,6 @@
 // detail/named_memory.hpp: each error has its errno and names the call and the block; a signal is
 // no error; nothing is left of a block that could not be made. SPDX-License-Identifier: MIT
+// ALONE: it has a shm_open of its own
 #include <multiprocessing/detail/named_memory.hpp>
 
 #include <dlfcn.h>
@@ -61,9 +62,9 @@ bool fails(Call call, int error, const std::string& text) {
 
 void limit(int resource, rlim_t most) {
     rlimit value{};
-    mp::detail::check(::getrlimit(static_cast<__rlimit_resource>(resource), &value), "getrlimit");
+    mp::detail::checked(::getrlimit(static_cast<__rlimit_resource>(resource), &value), "getrlimit");
     value.rlim_cur = most;
-    mp::detail::check(::setrlimit(static_cast<__rlimit_resource>(resource), &value), "setrlimit");
+    mp::detail::checked(::setrlimit(static_cast<__rlimit_resource>(resource), &value), "setrlimit");
 }
 
 }  // namespace
@@ -122,7 +123,7 @@ TEST_CASE("A block of another user is EACCES", "[shm]") {
     const std::string name = nothing_left.made(name_of("others"));
     const auto block = create_named_memory(name, 1);
     const int status = in_fork([&] {
-        mp::detail::check(::setuid(65534), "setuid");
+        mp::detail::checked(::setuid(65534), "setuid");
         if (!fails([&] { attach_named_memory(name); }, EACCES,
                    text_of_error("shm_open", name, EACCES))) {
             return 1;

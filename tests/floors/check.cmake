@@ -2,6 +2,8 @@
 #
 # Checks that each header includes headers of lower floors only, that within a floor only the parts
 # of one thing include one another, and that there are no circles. The floors are the design's.
+# Within a part that has rooms the same holds of these. What x.ipp includes counts as of x.hpp,
+# which includes it wherever the library is not compiled by itself.
 
 cmake_minimum_required(VERSION 3.23)
 cmake_path(ABSOLUTE_PATH ROOT NORMALIZE)
@@ -23,11 +25,52 @@ set(parts
   "5 pool"
   "7 context dummy"
   "6 futures"
-  "6 managers")
+  "6 managers"
+  "8 src")
+
+# The rooms of the big parts, in the same way: a floor within the part, then files or folders.
+set(rooms_of_reduction
+  "0 archive"
+  "1 types"
+  "2 picklers"
+  "3 functions"
+  "4 picklable"
+  "5 callables"
+  "5 exceptions")
+set(rooms_of_pool
+  "0 options"
+  "0 board"
+  "1 tasks"
+  "1 insight"
+  "2 calls"
+  "3 worker"
+  "4 owner"
+  "4 threads")
 
 set(errors "")
 set(headers "")
 file(GLOB_RECURSE found RELATIVE "${ROOT}" "${ROOT}/*.hpp")
+
+# Sets room_VARIABLE and room_floor_VARIABLE in the caller's scope: where the header is in its part.
+function(find_room header words variable)
+  list(GET words 0 part)
+  set(room_${variable} "" PARENT_SCOPE)
+  set(room_floor_${variable} "" PARENT_SCOPE)
+  if(NOT DEFINED rooms_of_${part} OR header STREQUAL "multiprocessing/${part}.hpp")
+    return()
+  endif()
+  foreach(line IN LISTS rooms_of_${part})
+    string(REGEX MATCH "^([0-9]+) (.*)$" _ "${line}")
+    set(floor "${CMAKE_MATCH_1}")
+    set(room "${CMAKE_MATCH_2}")
+    if(header MATCHES "^multiprocessing/${part}/${room}(\\.hpp|/.*)$")
+      set(room_${variable} "${room}" PARENT_SCOPE)
+      set(room_floor_${variable} "${floor}" PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  set(room_${variable} "none" PARENT_SCOPE)
+endfunction()
 foreach(header IN LISTS found)
   set(floor_of_${header} "")
   if(header STREQUAL "multiprocessing.hpp")
@@ -51,11 +94,36 @@ foreach(header IN LISTS found)
   endif()
 endforeach()
 
+set(compiled_once "")
+if(EXISTS "${ROOT}/multiprocessing/src.hpp")
+  file(STRINGS "${ROOT}/multiprocessing/src.hpp" compiled_once REGEX "^#include .*\\.ipp")
+endif()
 foreach(header IN LISTS headers)
   set(includes_of_${header} "")
   file(STRINGS "${ROOT}/${header}" lines REGEX "^ *# *include *[<\"]multiprocessing[./]")
+  string(REGEX REPLACE "\\.hpp$" ".ipp" definitions "${header}")
+  if(EXISTS "${ROOT}/${definitions}")
+    file(STRINGS "${ROOT}/${definitions}" more REGEX "^ *# *include *[<\"]multiprocessing[./]")
+    if(NOT "#include \"${definitions}\"" IN_LIST lines)
+      list(APPEND errors "${header} does not include ${definitions}")
+    endif()
+    if(compiled_once AND NOT "#include \"${definitions}\"" IN_LIST compiled_once)
+      list(APPEND errors "multiprocessing/src.hpp does not include ${definitions}")
+    endif()
+    list(APPEND lines ${more})
+  endif()
+  find_room("${header}" "${part_of_${header}}" of_header)
+  if(room_of_header STREQUAL "none")
+    list(APPEND errors "${header} is in no room: give it one in tests/floors/check.cmake")
+  endif()
   foreach(line IN LISTS lines)
     string(REGEX REPLACE "^[^<\"]*[<\"]([^>\"]*)[>\"].*$" "\\1" included "${line}")
+    if(included STREQUAL header OR included STREQUAL definitions)
+      continue()
+    endif()
+    if(EXISTS "${ROOT}/${included}")
+      string(REGEX REPLACE "\\.ipp$" ".hpp" included "${included}")
+    endif()
     if(NOT included IN_LIST found)
       list(APPEND errors "${header} includes ${included}, which is not there")
     elseif(included IN_LIST headers)
@@ -67,6 +135,17 @@ includes ${included} of floor ${above}")
       elseif(above EQUAL floor_of_${header}
           AND NOT part_of_${header} STREQUAL "${part_of_${included}}")
         list(APPEND errors "${header} includes ${included}, another part of floor ${above}")
+      endif()
+      if(part_of_${header} STREQUAL "${part_of_${included}}")
+        find_room("${included}" "${part_of_${included}}" of_included)
+        if(NOT room_floor_of_header STREQUAL "" AND NOT room_floor_of_included STREQUAL "")
+          if(room_floor_of_included GREATER room_floor_of_header)
+            list(APPEND errors "${header} includes ${included} of a room above")
+          elseif(room_floor_of_included EQUAL room_floor_of_header
+              AND NOT room_of_included STREQUAL room_of_header)
+            list(APPEND errors "${header} includes ${included} of another room beside it")
+          endif()
+        endif()
       endif()
     endif()
   endforeach()

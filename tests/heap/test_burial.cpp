@@ -2,6 +2,7 @@
 // ended, under every start method. SPDX-License-Identifier: MIT
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
+#include <multiprocessing/start_method/fork_server/state.hpp>
 #include <multiprocessing/synchronize.hpp>
 
 #include <memory>

@@ -1,6 +1,7 @@
 // logging.hpp: lines come whole from many processes and threads, and children log as their parent.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/logging.hpp>
+#include <multiprocessing/logging/file.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
 

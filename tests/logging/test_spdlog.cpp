@@ -1,5 +1,6 @@
 // The example of README that feeds the log to spdlog, against what it uses of spdlog: the types of
 // spdlog 1.10's functions, over fmt. SPDX-License-Identifier: MIT
+// ALONE: it has a namespace spdlog
 #include <fmt/format.h>
 
 #include <multiprocessing/logging.hpp>

@@ -1,5 +1,6 @@
 // managers.hpp: DictProxy and NamespaceProxy under every start method.
 // SPDX-License-Identifier: MIT
+// ALONE: it specialises std::hash
 #include <multiprocessing/connection.hpp>
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/managers.hpp>
@@ -57,7 +58,7 @@ void count_up(mp::DictProxy<std::string, int> dict, int times) {
     for (int i = 0; i < times; ++i) {
         dict["sum"] += 1;
         ++dict["other"];
-        dict.update_with("sum", [](int& value) { value += 2; });
+        dict.update_with("sum", [](auto& value) { value += 2; });
         dict.update_with(
             "made", [](int value) { return value + 1; }, 0);
     }
@@ -223,6 +224,21 @@ TEST_CASE("Keys and values of every kind", "[managers][dict]") {
     const auto empties = manager.dict<int, std::tuple<>>();
     empties[1] = {};
     REQUIRE(empties.contains(1));
+}
+
+TEST_CASE("Pairs and tuples are keys", "[managers][dict]") {
+    const Watchdog watchdog(60);
+    mp::Manager manager;
+    auto pairs = manager.dict<std::pair<int, int>, double>();
+    pairs[std::pair(32, 1)] = 0.5;
+    CHECK(pairs.contains(std::pair(32, 1)));
+    CHECK(!pairs.contains(std::pair(1, 32)));
+    auto tuples = manager.dict<std::tuple<std::int64_t, std::int32_t, std::int32_t>, int>();
+    tuples[std::tuple(1, 2, 3)] = 4;
+    CHECK(tuples.at(std::tuple(1, 2, 3)) == 4);
+    auto mixed = manager.dict<std::tuple<std::string, int>, int>();
+    mixed[std::tuple("a", 1)] = 1;
+    CHECK(!mixed.contains(std::tuple("b", 1)));
 }
 
 TEST_CASE("A dict of many entries grows, shrinks and keeps its order", "[managers][dict]") {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <multiprocessing/pool.hpp>
+#include <multiprocessing/process/lifeline.hpp>
+#include <multiprocessing/start_method/fork_server/state.hpp>
 
 #include <signal.h>
 #include <unistd.h>

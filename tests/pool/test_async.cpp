@@ -129,9 +129,10 @@ TEMPLATE_TEST_CASE("An AsyncResult throws the task's error, to each who asks", "
     const Tidy tidy;
     mp::BasicPool<TestType> pool(2);
     const auto result = pool.map_async(fail_at_odd, numbers(9), {.chunksize = 2});
-    REQUIRE_THROWS_WITH(result.get(), "odd: 1");
+    REQUIRE_THROWS_WITH(result.get(), "odd: 1 (item 1 of call 1)");
     REQUIRE_THROWS_AS(result.get(), std::out_of_range);
     REQUIRE(!result.successful());
+    REQUIRE_THROWS_WITH(pool.apply(fail_at_odd, 3), "odd: 3");
 }
 
 TEMPLATE_TEST_CASE("A result that cannot be read or written fails its own task", "[pool]",
@@ -140,7 +141,8 @@ TEMPLATE_TEST_CASE("A result that cannot be read or written fails its own task",
     mp::BasicPool<TestType> pool(2);
     REQUIRE_THROWS_AS(pool.apply(make_unreadable, 13), std::length_error);
     REQUIRE_THROWS_WITH(pool.map(make_unreadable, {12, 13}), "it cannot be read");
-    REQUIRE_THROWS_WITH(pool.map(make_unwritable, numbers(20), 5), "it cannot be written");
+    REQUIRE_THROWS_WITH(pool.map(make_unwritable, numbers(20), 5),
+                        Catch::Matchers::StartsWith("it cannot be written (item 13 of call "));
     REQUIRE_THROWS_WITH(pool.apply(number_of, Unreadable{13}), "it cannot be read");
     REQUIRE_THROWS_WITH(pool.apply(number_in, Unwritable{13}), "it cannot be written");
     REQUIRE(pool.apply(number_of, Unreadable{14}) == 14);

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: MIT
 #include "tests/pool/support.hpp"
 
+#include <fcntl.h>
+
 #include <cstdio>
 #include <fstream>
 #include <list>
+#include <multiprocessing/pool/board/task_clock.hpp>
 #include <sstream>
 
 namespace {
@@ -129,11 +132,16 @@ void check_stats(Pool& pool, std::size_t workers) {
     milliseconds[11] = 40;
     pool.map(sleep_for_milliseconds, milliseconds, 1);
     pool.apply(square, 1);
-    // A worker writes its log after it has handed over the result.
+    // A worker writes its log after it has handed over the result. One that starts late may find
+    // nothing left to do.
     REQUIRE(support::eventually([&] {
         std::uint64_t tasks = 0;
-        for (const mp::WorkerStats& worker : pool.stats().workers) tasks += worker.tasks;
-        return tasks == 1021;
+        bool all_started = true;
+        for (const mp::WorkerStats& worker : pool.stats().workers) {
+            tasks += worker.tasks;
+            all_started &= worker.startup > 0;
+        }
+        return tasks == 1021 && all_started;
     }));
     const mp::PoolStats stats = pool.stats();
     REQUIRE(stats.workers.size() == workers);

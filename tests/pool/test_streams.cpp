@@ -120,7 +120,8 @@ TEMPLATE_TEST_CASE("An error comes in its item's place, and the stream goes on",
         if (i == 14) {
             REQUIRE_THROWS_AS(stream.next(), mp::WorkerLost);
         } else if (i % 5 == 3) {
-            REQUIRE_THROWS_WITH(stream.next(), "no " + std::to_string(i));
+            REQUIRE_THROWS_WITH(stream.next(),
+                                "no " + std::to_string(i) + " (item " + std::to_string(i) + ")");
         } else {
             REQUIRE(stream.next() == Point{i, std::string(static_cast<std::size_t>(i), 'p')});
         }
@@ -220,12 +221,26 @@ TEMPLATE_TEST_CASE("A closed pool finishes its streams; a terminated one cancels
     {
         mp::BasicPool<TestType> pool(2);
         auto read_later = pool.imap(square, numbers(500), 1, 10);
-        auto read_after = pool.imap(square, numbers(500), 3, 10);
+        auto read_after = pool.imap(square, numbers(500), 3);
+        CountedInput input(1'000'000);
+        auto within_buffer = pool.imap(square, input.items(), 1, 10);
+        REQUIRE(within_buffer.next() == 0);
+        auto sized = pool.imap(square, numbers(500), 1, 10);
+        auto endless = pool.imap(square, std::views::iota(0));
         pool.close();
         REQUIRE_THROWS_AS(pool.imap(square, numbers(3)), mp::ValueError);
         REQUIRE(collect(read_later).size() == 500);
         pool.join();
+        // What Python would have read at once; else no more than the buffer has room for.
         REQUIRE(collect(read_after).back() == 499 * 499);
+        const int at_join = input.read();
+        REQUIRE(at_join <= 11);
+        for (int i = 1; i < at_join; ++i) REQUIRE(within_buffer.next() == i * i);
+        REQUIRE_THROWS_AS(within_buffer.next(), mp::ValueError);
+        REQUIRE(!within_buffer.next());
+        REQUIRE_THROWS_AS(collect(sized), mp::ValueError);
+        REQUIRE_THROWS_AS(collect(endless), mp::ValueError);
+        REQUIRE(input.read() == at_join);
     }
     std::optional<mp::ResultStream<int>> kept;
     {

@@ -147,7 +147,7 @@ TEST_CASE("ThreadPool closes, terminates and joins as Pool does", "[pool][thread
         mp::ThreadPool pool(2);
         REQUIRE_THROWS_AS(pool.join(), mp::ValueError);
         const auto result = pool.map_async(square, numbers(1000), {.chunksize = 1});
-        auto stream = pool.imap(square, numbers(300), 1, 5);
+        auto stream = pool.imap(square, numbers(300), 1);
         pool.close();
         REQUIRE_THROWS_WITH(pool.apply(square, 1), "Pool not running");
         pool.join();
@@ -235,4 +235,54 @@ TEST_CASE("Threads may use pools, and processes threads", "[pool][threads]") {
     process.start();
     process.join();
     REQUIRE(process.exitcode() == 7);
+}
+
+TEST_CASE("ThreadPool lets go of a function when its call is over", "[pool][threads]") {
+    const Tidy tidy;
+    mp::ThreadPool pool(2);
+    auto object = std::make_shared<int>(4);
+    const std::weak_ptr<int> seen = object;
+    const auto result = pool.apply_async([object] { return *object; });
+    const auto several =
+        pool.map_async([object](int x) { return *object + x; }, numbers(50), {.chunksize = 1});
+    object.reset();
+    REQUIRE(result.get() == 4);
+    REQUIRE(several.get()[3] == 7);
+    REQUIRE(seen.expired());
+    Gate gate;
+    const auto blocker = pool.map_async(gate.task(), numbers(2), {.chunksize = 1});
+    gate.wait_for(2);
+    object = std::make_shared<int>(5);
+    const std::weak_ptr<int> other = object;
+    const auto waiting = pool.apply_async([object] { return *object; });
+    object.reset();
+    REQUIRE(!other.expired());
+    REQUIRE(waiting.cancel());
+    REQUIRE(other.expired());
+    gate.open();
+}
+
+/// Uses its pool when it is destroyed.
+struct UsesPool {
+    explicit UsesPool(mp::ThreadPool& used) : pool(&used) {}
+    UsesPool(const UsesPool&) = delete;
+    UsesPool& operator=(const UsesPool&) = delete;
+    ~UsesPool() {
+        try {
+            (void)pool->apply_async([] {});
+        } catch (const mp::ValueError&) {  // it is closed by now
+        }
+    }
+    mp::ThreadPool* pool;
+};
+
+TEST_CASE("What a function holds may use the pool when it is destroyed", "[pool][threads]") {
+    const Tidy tidy;
+    mp::ThreadPool pool(2);
+    for (int i = 0; i < 100; ++i) {
+        pool.apply_async([last = std::make_shared<UsesPool>(pool)] {});
+        pool.apply([] {});
+    }
+    pool.close();
+    pool.join();
 }

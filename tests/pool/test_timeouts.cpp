@@ -3,6 +3,7 @@
 #include "tests/pool/support.hpp"
 
 #include <chrono>
+#include <multiprocessing/detail/pidfd.hpp>
 #include <stdexcept>
 
 namespace {
@@ -17,6 +18,36 @@ int be_slow_at_13(int x) {
 int work_for_a_while(int x) {
     ::usleep(60'000);
     return x;
+}
+
+/// How a task starts a program.
+enum class Start { child, own_session, by_shell, orphan };
+
+/// Starts a program that sleeps, notes its pid, and waits for ever.
+int wait_for_program(std::uint64_t noted, int how) {
+    const auto start = static_cast<Start>(how);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        if (start == Start::own_session) ::setsid();
+        if (start == Start::orphan && ::fork() != 0) ::_exit(0);
+        in_heap<std::atomic<int>>(noted).store(::getpid());
+        if (start == Start::by_shell) ::execlp("sh", "sh", "-c", "sleep 600; true", nullptr);
+        ::execlp("sleep", "sleep", "600", nullptr);
+        ::_exit(127);
+    }
+    for (;;) ::pause();
+}
+/// Returns whether the program ends soon.
+bool ends(pid_t pid) {
+    return support::eventually([pid] {
+        const auto status = mp::detail::process_status(pid);
+        return !status || status->state == 'Z';
+    });
+}
+pid_t noted_in(const InHeap<std::atomic<int>>& noted) {
+    (void)support::eventually([&] { return noted->load() != 0; });
+    ::usleep(20'000);  // it is about to become another program
+    return noted->exchange(0);
 }
 
 /// Starts a process of its own and waits for it.
@@ -74,6 +105,65 @@ TEMPLATE_TEST_CASE("With a stuck worker its own children end", "[pool]", START_M
     }));
 }
 
+TEMPLATE_TEST_CASE("A stuck task ends with the programs that it has started", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    const InHeap<std::atomic<int>> noted;
+    for (const Start how : {Start::child, Start::own_session, Start::by_shell, Start::orphan}) {
+        const int number = static_cast<int>(how);
+        CAPTURE(number);
+        {
+            mp::BasicPool<TestType> pool({.processes = 1, .task_timeout = 0.3});
+            const auto late = pool.apply_async(wait_for_program, noted.offset(), number);
+            const pid_t program = noted_in(noted);
+            REQUIRE_THROWS_AS(late.get(), mp::TimeoutError);
+            CHECK(ends(program));
+        }
+        mp::BasicPool<TestType> pool(1);
+        const auto cancelled = pool.apply_async(wait_for_program, noted.offset(), number);
+        pid_t program = noted_in(noted);
+        REQUIRE(cancelled.cancel(true));
+        CHECK(ends(program));
+        REQUIRE(pool.apply(square, 3) == 9);
+        const auto running = pool.apply_async(wait_for_program, noted.offset(), number);
+        program = noted_in(noted);
+        pool.terminate();
+        CHECK(ends(program));
+    }
+}
+
+TEMPLATE_TEST_CASE("A task's programs end when the pool's owner is killed", "[pool]",
+                   START_METHODS) {
+    const Tidy tidy;
+    const InHeap<std::atomic<int>> noted;
+    for (const Start how : {Start::child, Start::by_shell, Start::orphan}) {
+        const int number = static_cast<int>(how);
+        CAPTURE(number);
+        mp::ForkProcess owner([&noted, number] {
+            mp::BasicPool<TestType> pool(1);
+            (void)pool.apply(wait_for_program, noted.offset(), number);
+        });
+        owner.start();
+        const pid_t program = noted_in(noted);
+        owner.kill();
+        owner.join();
+        CHECK(ends(program));
+    }
+}
+
+TEST_CASE("A pool whose fork server is stopped serves by the workers that it has", "[pool]") {
+    const Tidy tidy;
+    mp::BasicPool<mp::start_method::forkserver> pool(2);
+    const pid_t server = pool.apply([] { return ::getppid(); });
+    ::kill(server, SIGSTOP);
+    mp::active_children()[0].kill();
+    for (int i = 0; i < 20; ++i) REQUIRE(pool.apply(square, i) == i * i);
+    const auto begin = std::chrono::steady_clock::now();
+    pool.terminate();
+    CHECK(seconds_since(begin) < 10);  // it does not wait for the server
+    ::kill(server, SIGCONT);
+}
+
 TEMPLATE_TEST_CASE("A pool whose workers die before they take a task is broken", "[pool]",
                    START_METHODS) {
     const Tidy tidy;
@@ -99,7 +189,7 @@ TEST_CASE("A hint at lack of memory is read from the kernel's counts", "[pool]")
     REQUIRE(number_after("low 0\noom 2\noom_kill 3\noom_group_kill 4\n", "oom_kill") == 3);
     REQUIRE(number_after("oom_kill_other 3\n", "oom_kill") == -1);
     REQUIRE(number_after("", "oom_kill") == -1);
-    const std::string text = mp::detail::describe_loss(-9, 12, 3, 4, true);
+    const std::string text = mp::detail::describe_loss(-9, 12, "item 4 of call 3", true);
     REQUIRE(text.find("memory had run out") != std::string::npos);
     REQUIRE(text.find("signal 9 (SIGKILL) while it ran item 4 of call 3") != std::string::npos);
 }

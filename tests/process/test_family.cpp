@@ -1,10 +1,12 @@
 // process.hpp under every start method: what a process knows of its parent and its children, and
 // what becomes of them when one ends; thousands of starts, and kills amid them.
+// CTEST: LABELS storm
 // SPDX-License-Identifier: MIT
 #include "tests/process/support.hpp"
 
 #include <sys/prctl.h>
 
+#include <multiprocessing/detail/pidfd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,6 @@
 // The ends of queues: waiting for items and for room, shutting down, counting what is done, errors
 // in the middle, and what is given back. SPDX-License-Identifier: MIT
+#include <cereal/cereal.hpp>
 #include <multiprocessing/context.hpp>
 #include <multiprocessing/queues.hpp>
 

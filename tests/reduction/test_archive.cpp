@@ -1,4 +1,4 @@
-// reduction/archive.hpp: the archives' memory, sinks, limits and tables.
+// reduction/archive/archive.hpp: the archives' memory, sinks, limits and tables.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/reduction.hpp>
 

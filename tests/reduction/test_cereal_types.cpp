@@ -1,6 +1,7 @@
-// reduction/cereal_types.hpp: types that were written for cereal work unchanged.
+// reduction/picklers/cereal_types.hpp: types that were written for cereal work unchanged.
 // SPDX-License-Identifier: MIT
-#include <multiprocessing/reduction/cereal_types.hpp>
+// ALONE: it specialises templates of cereal
+#include <multiprocessing/reduction/picklers/cereal_types.hpp>
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/polymorphic.hpp>

@@ -1,7 +1,7 @@
 // reduction/{exceptions,standard_exceptions}.hpp: exceptions arrive as their own type, with their
 // text.
 // SPDX-License-Identifier: MIT
-#include <multiprocessing/reduction/exceptions.hpp>
+#include <multiprocessing/reduction/exceptions/exceptions.hpp>
 
 #include <any>
 #include <filesystem>
@@ -221,25 +221,103 @@ TEST_CASE("An unknown exception arrives as RemoteError with all that is known", 
 
 TEST_CASE("An exception that cannot be written arrives as its text", "[reduction]") {
     CHECK(remote(std::make_exception_ptr(FailsToSave())).message() == "the text is there");
-    struct Category : std::error_category {
-        const char* name() const noexcept override { return "mine"; }
-        std::string message(int) const override { return "message"; }
+    struct NoText : std::exception {
+        const char* what() const noexcept override { return nullptr; }
     };
-    static const Category category;
-    const auto error = remote(std::make_exception_ptr(std::system_error(1, category, "call")));
-    CHECK(error.type_name() == "std::system_error");
-    CHECK(error.message() == "call: message");
+    CHECK(remote(std::make_exception_ptr(NoText())).message() == "(null)");
 }
 
-TEST_CASE("A nested exception is told as the cause", "[reduction]") {
-    const auto error = thrown_by([] {
+TEST_CASE("A code of the program's own category arrives with its number, name and text",
+          "[reduction]") {
+    struct Category : std::error_category {
+        const char* name() const noexcept override { return "mine"; }
+        std::string message(int code) const override { return "text " + std::to_string(code); }
+    };
+    static const Category category;
+    for (int i = 0; i < 3; ++i) {
+        const auto error = arrives(std::system_error(i, category, "call"));
+        CHECK(error.code().value() == i);
+        CHECK(std::string(error.code().category().name()) == "mine");
+        CHECK(error.code().message() == "text " + std::to_string(i));
+        CHECK(error.code().category().message(77) == "mine error 77");
+    }
+    CHECK(arrives(std::system_error(1, category)).code().category() ==
+          arrives(std::system_error(2, category)).code().category());
+}
+
+/// Throws `outer` with a runtime_error "inner" nested in it.
+template <class Outer>
+std::exception_ptr nest_inner_in(const Outer& outer) {
+    return thrown_by([&] {
         try {
             throw std::runtime_error("inner");
         } catch (...) {
-            std::throw_with_nested(std::logic_error("outer"));
+            std::throw_with_nested(outer);
         }
     });
-    CHECK(remote(error).message() == "outer (caused by std::runtime_error: inner)");
+}
+/// The exception arrives as a catchable E with its text, and with what is nested in it.
+template <class E>
+void arrives_nested(const E& outer) {
+    try {
+        std::rethrow_exception(sent(nest_inner_in(outer)));
+    } catch (const E& received) {
+        CHECK(std::string(received.what()) == outer.what());
+        CHECK_THROWS_WITH(std::rethrow_if_nested(received), "inner");
+        CHECK_THROWS_AS(std::rethrow_if_nested(received), std::runtime_error);
+    }
+}
+
+TEST_CASE("Nested exceptions arrive nested", "[reduction]") {
+    arrives_nested(std::logic_error("outer"));
+    arrives_nested(mp::ValueError("outer"));
+    arrives_nested(Known("outer"));
+    arrives_nested(WithCode(3));
+    arrives_nested(std::system_error(ENOENT, std::generic_category(), "open"));
+    arrives_nested(std::bad_alloc());
+    const auto error = nest_inner_in(Unknown("outer"));
+    const auto unknown = remote(error);
+    CHECK_THAT(unknown.type_name(), Catch::Matchers::EndsWith("Unknown"));
+    CHECK(unknown.message() == "outer (caused by std::runtime_error: inner)");
+    try {
+        std::rethrow_exception(sent(error));
+    } catch (const mp::RemoteError& received) {
+        CHECK_THROWS_WITH(std::rethrow_if_nested(received), "inner");
+    }
+}
+
+TEST_CASE("A long chain of nested exceptions arrives, and as text below a depth", "[reduction]") {
+    std::exception_ptr chain = std::make_exception_ptr(std::runtime_error("0"));
+    for (int i = 1; i < 200; ++i) {
+        chain = thrown_by([&] {
+            try {
+                std::rethrow_exception(chain);
+            } catch (...) {
+                std::throw_with_nested(std::runtime_error(std::to_string(i)));
+            }
+        });
+    }
+    OutputArchive output;
+    save_exception(output, chain, "Worker-1", 42);
+    InputArchive input(output.view());
+    std::exception_ptr received = load_exception(input);
+    int depth = 0;
+    while (received != nullptr) {
+        std::exception_ptr next;
+        try {
+            std::rethrow_exception(received);
+        } catch (const std::runtime_error& error) {
+            CHECK(std::string(error.what()).starts_with(std::to_string(199 - depth)));
+            try {
+                std::rethrow_if_nested(error);
+            } catch (...) {
+                next = std::current_exception();
+            }
+        }
+        received = next;
+        ++depth;
+    }
+    CHECK(depth == most_nested + 1);
 }
 
 TEST_CASE("describe_exception says type and text", "[reduction]") {

@@ -1,6 +1,6 @@
-// reduction/fields.hpp: the number and the types of an aggregate's fields.
+// reduction/types/fields.hpp: the number and the types of an aggregate's fields.
 // SPDX-License-Identifier: MIT
-#include <multiprocessing/reduction/fields.hpp>
+#include <multiprocessing/reduction/types/fields.hpp>
 
 #include <any>
 #include <array>

@@ -1,6 +1,6 @@
 // reduction/{images,function_identity}.hpp: a function is found again in another process.
 // SPDX-License-Identifier: MIT
-#include <multiprocessing/reduction/function_identity.hpp>
+#include <multiprocessing/reduction/functions/function_identity.hpp>
 #include <multiprocessing/reduction/picklable.hpp>
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// reduction/payload.hpp: messages in the heap, and the handles in them.
+// reduction/archive/payload.hpp: messages in the heap, and the handles in them.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/reduction.hpp>
 

@@ -1,6 +1,7 @@
 // SharedMemory: names, sizes, errors, who removes what, and Python on the other side.
 // SPDX-License-Identifier: MIT
 // CTEST: RUN_SERIAL ON
+#include <multiprocessing/detail/named_memory.hpp>
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/shared_memory.hpp>

@@ -1,5 +1,6 @@
 // SharedMemoryManager: what it removes, when, and in which process. SPDX-License-Identifier: MIT
 // CTEST: RUN_SERIAL ON
+#include <multiprocessing/detail/named_memory.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/shared_memory.hpp>
 

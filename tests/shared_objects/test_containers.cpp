@@ -1,7 +1,9 @@
 // shared_objects/allocator.hpp, containers.hpp and shareable.hpp: memory of the family's heap for
 // Boost's containers, and what can lie in it.
 // SPDX-License-Identifier: MIT
+// ALONE: it specialises templates of the library and of std
 #include <fmt/ranges.h>
+#include <map>
 
 #include <multiprocessing/shared_objects.hpp>
 

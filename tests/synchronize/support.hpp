@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <multiprocessing/detail/pidfd.hpp>
 #include <multiprocessing/process.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 #include <multiprocessing/synchronize.hpp>

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <multiprocessing/detail/pidfd.hpp>
 
 #include <thread>
 #include <vector>

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -25,7 +24,7 @@
 #include "multiprocessing/connection/sent_type.hpp"
 #include "multiprocessing/connection/state.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
-#include "multiprocessing/detail/pidfd.hpp"
+#include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/reduction.hpp"
@@ -33,44 +32,40 @@
 
 namespace multiprocessing {
 
-/// One end of a pipe. Made by Pipe; movable. It closes when it is destroyed.
+/// One end of a pipe, made by Pipe. It can be moved, and closes when it is destroyed.
 ///
 ///     auto [a, b] = mp::Pipe();
 ///     a.send(42);
 ///     int x = b.recv<int>();
 ///
-/// @par Processes It can be an argument of a Process or a Pool's task, a result, an item of a Queue
-/// and a part of a message. A variable of it that is passed so is duplicated, and stays open until
-/// it is closed, too; std::move gives it away. The end of the stream is seen when *every* copy of
-/// the other end is closed; under fork a child has copies of all that its parent had open.
+/// @par Processes A connection can be an argument of a Process or of a Pool's task, a result, an
+/// item of a Queue and a part of a message. A variable that is passed so is duplicated, and stays
+/// open here until it is closed too; std::move gives it away. A receiver sees the end of the stream
+/// when *every* copy of the other end is closed. Under fork a child has copies of all ends that its
+/// parent had open.
 /// @par Signals A send to a closed end raises no SIGPIPE. Before Linux 6.18 a send through a
-/// simplex pipe takes the signal over for that, if the program has left it at its default; any
-/// other write to a broken pipe ends the process by it as before.
-/// @par Threads Any number of them may use an end. Of several *processes* that use the same end,
-/// messages of up to 64 bytes are safe from each other; for larger ones, or with connections in
-/// them, they need a Lock.
+/// simplex pipe handles the signal for that, if the program has left it at its default. Any other
+/// write to a broken pipe ends the process by the signal, as before.
+/// @par Threads Any number of threads may use an end. When several *processes* use the same end,
+/// messages of up to 64 bytes do not get mixed up. For larger messages, or connections in them, the
+/// processes need a Lock.
 /// @par Source CPython Lib/multiprocessing/connection.py, Connection
 class Connection {
   public:
-    /// Takes the end over; the other is closed then.
+    /// Takes the other's end over; the other is closed then.
     Connection(Connection&&) noexcept = default;
     /// Closes its own end, if it has one, and takes the other's over.
-    Connection& operator=(Connection&& other) noexcept {
-        if (this != &other) {
-            close();
-            state_ = std::move(other.state_);
-        }
-        return *this;
-    }
+    Connection& operator=(Connection&& other) noexcept;
+    /// Closes.
     ~Connection() { close(); }
 
     /// Sends an object. A string literal arrives as a std::string, a C array as a std::array, a
-    /// braced list as a std::vector. Connections in it are duplicated; what std::move gives away is
-    /// gone here.
+    /// braced list as a std::vector. Connections in the object are duplicated; what std::move gives
+    /// away is gone here.
     ///
     /// **Blocking**: while the pipe is full.
-    /// **Processes**: handles in a message that is never received live until the family ends, and
-    /// so do connections in it when it was sent through a simplex pipe.
+    /// **Processes**: handles in a message that is never received live until the family ends. So do
+    /// the connections in it when it was sent through a simplex pipe.
     /// @throws ValueError when the connection is closed or read-only
     /// @throws std::system_error EPIPE when the other end is closed; for connections in the object
     ///         EMFILE, and ENOBUFS or ETOOMANYREFS when too many are on their way
@@ -78,7 +73,7 @@ class Connection {
     void send(const T& object) {
         send_object(object);
     }
-    /// Sends an object that is not needed here any more: what it holds is let go after it.
+    /// Sends an object that the caller gives away: what it holds is released after the send.
     template <class T>
         requires(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)
     void send(T&& object) {
@@ -97,9 +92,9 @@ class Connection {
     ///
     /// **Blocking**: until a message comes.
     /// @throws EOFError when the other end is closed and nothing is left
-    /// @throws TypeError when the message is bytes or of another type; it stays and is the next one
+    /// @throws TypeError when the message is bytes or of another type; it stays, as the next one
     /// @throws std::system_error ECONNRESET when the other end is closed within a message; EMFILE
-    ///         for connections in it (the message stays)
+    ///         for connections in the message, which then stays
     /// @throws ValueError when the connection is closed or write-only
     /// @throws ProcessError when the message is damaged
     template <class T>
@@ -124,23 +119,17 @@ class Connection {
         }
     }
 
-    /// Sends bytes as a message, from `offset` on, `size` of them (default: to the end).
-    /// @throws ValueError when that is more than there are; else as send
+    /// Sends bytes as a message: `size` of them (default: to the end), from `offset` on.
+    /// @throws ValueError when there are not so many; else as send
     void send_bytes(std::string_view bytes, std::size_t offset = 0,
                     std::optional<std::size_t> size = std::nullopt) {
         send_bytes(std::as_bytes(std::span(bytes)), offset, size);
     }
-    /// Sends the bytes of a span, as the other one those of a text.
+    /// Sends the bytes of a span, in the same way.
     void send_bytes(std::span<const std::byte> bytes, std::size_t offset = 0,
-                    std::optional<std::size_t> size = std::nullopt) {
-        if (offset > bytes.size()) throw ValueError("buffer length < offset");
-        if (size && *size > bytes.size() - offset)
-            throw ValueError("buffer length < offset + size");
-        detail::Cell cell;
-        state().send({0, bytes.subspan(offset, size.value_or(std::dynamic_extent))}, cell);
-    }
-    /// The same for the bytes of a vector, array or span of plain elements; `offset` and `size` are
-    /// in bytes.
+                    std::optional<std::size_t> size = std::nullopt);
+    /// Sends the bytes of a vector, array or span of plain elements, in the same way. `offset` and
+    /// `size` are in bytes.
     template <detail::plain_buffer Buffer>
         requires(!std::is_convertible_v<const Buffer&, std::string_view> &&
                  !std::is_convertible_v<const Buffer&, std::span<const std::byte>>)
@@ -154,7 +143,7 @@ class Connection {
     /// **Blocking**: until a message comes.
     /// @param maxlength how many bytes it may have
     /// @throws std::system_error EMSGSIZE when it has more. Then a simplex end is closed, and a
-    ///         duplex one can only send any more.
+    ///         duplex end can only send from then on
     /// @throws TypeError when the message is an object; it stays. Else as recv
     std::string recv_bytes(std::optional<std::size_t> maxlength = std::nullopt) {
         return state().receive_bytes(maxlength);
@@ -164,11 +153,8 @@ class Connection {
     /// @returns the size of the message in bytes
     /// @throws BufferTooShort when it does not fit; the exception holds the message
     /// @throws ValueError when `offset` is beyond the buffer. Else as recv_bytes
-    std::size_t recv_bytes_into(std::span<std::byte> buffer, std::size_t offset = 0) {
-        if (offset > buffer.size()) throw ValueError("offset too large");
-        return state().receive_bytes_into(buffer.subspan(offset));
-    }
-    /// Receives into the bytes of anything that is contiguous.
+    std::size_t recv_bytes_into(std::span<std::byte> buffer, std::size_t offset = 0);
+    /// Receives a message of bytes into anything that is contiguous.
     template <detail::plain_buffer Buffer>
         requires(!std::is_convertible_v<Buffer, std::span<std::byte>>)
     std::size_t recv_bytes_into(Buffer&& buffer, std::size_t offset = 0) {
@@ -178,15 +164,12 @@ class Connection {
 
     /// Returns whether there is something to receive, the end of the stream included.
     ///
-    /// **Blocking**: until there is, at most for `timeout`. A signal does not end it.
+    /// **Blocking**: until there is, at most for `timeout`. A signal does not end the wait.
     /// @throws ValueError when the connection is closed or write-only
-    bool poll(Timeout timeout = 0) {
-        state().check_readable();
-        if (state().has_message()) return true;
-        return detail::poll_readable(state().fileno(), detail::Deadline(timeout));
-    }
+    bool poll(Timeout timeout = 0);
 
-    /// Returns the descriptor, for poll(2), epoll(7) and the like. It stays the connection's.
+    /// Returns the descriptor, for poll(2), epoll(7) and the like. The connection goes on owning
+    /// it.
     /// @throws ValueError when the connection is closed
     [[nodiscard]] int fileno() const { return state().fileno(); }
 
@@ -197,8 +180,8 @@ class Connection {
     [[nodiscard]] bool writable() const noexcept { return state_ != nullptr && state_->writable(); }
     /// @}
 
-    /// Closes this end; a second time does nothing. While another thread is in a call, the
-    /// descriptor is closed when that returns; the call is not ended by it.
+    /// Closes this end; a second close does nothing. While another thread is in a call, the
+    /// descriptor is closed when that call returns; close does not end the call.
     void close() noexcept {
         if (state_ != nullptr) state_->close();
     }
@@ -206,23 +189,28 @@ class Connection {
     /// Returns another Connection on the same end.
     /// @throws ValueError when it is closed, or holds a message that recv has left
     /// @throws std::system_error EMFILE
-    [[nodiscard]] Connection duplicate() const {
-        return Connection(detail::duplicate_descriptor(descriptor_to_give()), mode());
-    }
+    [[nodiscard]] Connection duplicate() const;
+
+    /// Makes a connection of a descriptor of a pipe or a stream socket, and takes the descriptor
+    /// over. The other end must be a connection of this library, too.
+    /// @throws ValueError when it is to be neither readable nor writable
+    /// @throws std::system_error EBADF
+    /// @par Source CPython Lib/multiprocessing/connection.py, Connection.__init__
+    explicit Connection(int handle, bool readable = true, bool writable = true)
+        : state_(state_of(handle, readable, writable)) {}
 
     // --- for the library ---
 
     /// Makes a connection of a descriptor.
-    Connection(detail::Descriptor fd, detail::ConnectionMode mode)
-        : state_(std::make_shared<detail::ConnectionState>(std::move(fd), mode)) {}
+    Connection(detail::Descriptor fd, detail::ConnectionMode mode);
 
-    /// Returns what wait waits for.
+    /// Returns the object that wait waits for.
     [[nodiscard]] const std::shared_ptr<detail::ConnectionState>& shared_state() const noexcept {
         return state_;
     }
 
-    /// Writes it to a message: the descriptor goes along where the channel can take it, and is
-    /// parked where not.
+    /// Writes the connection to a message. The descriptor goes along if the channel can take it;
+    /// else it is parked.
     template <class Archive>
     void archive_to(Archive& archive) const {
         const int fd = descriptor_to_give();
@@ -237,41 +225,23 @@ class Connection {
             archive.write_handle(detail::park_descriptor(fd).any());
         }
     }
-    /// Reads it from a message, as archive_to wrote it.
-    static Connection from_archive(detail::InputArchive& archive) {
-        const unsigned flags = archive.read<std::uint8_t>();
-        if (flags > 15 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
-        detail::Descriptor fd =
-            (flags & 8) != 0
-                ? detail::Descriptor(archive.read_descriptor())
-                : detail::take_parked_descriptor(archive.read_handle(), archive.keeps_message());
-        return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0}};
-    }
+    /// Reads a connection from a message, as archive_to wrote it.
+    static Connection from_archive(detail::InputArchive& archive);
 
-    friend std::string text_of(const Connection& connection) {
-        if (connection.closed()) return "<Connection closed>";
-        const char* const mode = !connection.writable()   ? " read-only"
-                                 : !connection.readable() ? " write-only"
-                                                          : "";
-        return "<Connection fd=" + std::to_string(connection.fileno()) + mode + ">";
-    }
+    friend std::string text_of(const Connection& connection);
 
   private:
+    static std::shared_ptr<detail::ConnectionState> state_of(int handle, bool readable,
+                                                             bool writable);
+
+    [[noreturn, gnu::cold]] static void throw_closed();
+
     [[nodiscard]] detail::ConnectionState& state() const {
-        if (state_ == nullptr) throw ValueError("handle is closed");
+        if (state_ == nullptr) throw_closed();
         return *state_;
     }
-    [[nodiscard]] detail::ConnectionMode mode() const {
-        return {readable(), writable(), state().is_socket()};
-    }
-    [[nodiscard]] int descriptor_to_give() const {
-        const int fd = state().fileno();
-        if (state().has_message()) {
-            throw ValueError("the connection holds a message that was not received as the type it "
-                             "is of: receive it before you pass the connection on");
-        }
-        return fd;
-    }
+    [[nodiscard]] detail::ConnectionMode mode() const;
+    [[nodiscard]] int descriptor_to_give() const;
 
     template <class T>
     void send_object(const T& object) {
@@ -286,7 +256,7 @@ class Connection {
                 return send_array(detail::type_fingerprint<Sent>(),
                                   std::as_bytes(std::span(object)), object.size(), cell);
             }
-            // What fits the cell is written where it is to be.
+            // An object that fits the cell is written there at once.
             detail::OutputArchive archive{std::span<std::byte>(cell.content)};
             detail::OutgoingDescriptors descriptors;
             if (state().is_socket()) archive.carry_descriptors(&descriptors);
@@ -304,24 +274,23 @@ class Connection {
     }
 
     void send_array(std::uint64_t type, std::span<const std::byte> bytes, std::uint64_t count,
-                    detail::Cell& cell) {
-        std::memcpy(cell.content, &count, sizeof(count));
-        state().send({type, std::span(cell.content).first(sizeof(count)), bytes}, cell);
-    }
+                    detail::Cell& cell);
 
     void send_archive(std::uint64_t type, detail::OutputArchive& archive,
                       const detail::OutgoingDescriptors& descriptors, detail::Cell& cell) {
         if (archive.handles().empty()) [[likely]] {
             return state().send({type, archive.view(), {}, {}, descriptors.numbers()}, cell);
         }
-        detail::OutgoingHandles handles(archive.handles());
-        state().send(
-            {type, archive.view(), {}, handles.offsets(), descriptors.numbers(), handles.parked()},
-            cell);
-        handles.were_sent();
+        send_with_handles(type, archive, descriptors, cell);
     }
+    void send_with_handles(std::uint64_t type, detail::OutputArchive& archive,
+                           const detail::OutgoingDescriptors& descriptors, detail::Cell& cell);
 
     std::shared_ptr<detail::ConnectionState> state_;
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/connection/connection.ipp"
+#endif

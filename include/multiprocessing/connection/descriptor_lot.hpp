@@ -1,36 +1,24 @@
 // multiprocessing/connection/descriptor_lot.hpp
 //
-// Where open descriptors wait that travel in memory: in a process's arguments, a queue's item, a
-// pool's task, a message in a pipe. There they are a ticket; the descriptor itself lies, with the
-// ticket's number, in a datagram that was sent to the family's own socket and not yet received. Who
-// reads the ticket takes the descriptor out, so that it then is nowhere else, and the end of file
-// is seen when its last holder closes it. Mirrors CPython
+// A place where open descriptors wait that travel in memory: in a process's arguments, a queue's
+// item, a pool's task, a message in a pipe. The memory holds only a ticket. The descriptor itself
+// lies, with the number of the ticket, in a datagram that was sent to the family's own socket and
+// not yet received. The reader of the ticket takes the descriptor out. After that it is nowhere
+// else, and the end of file is seen when its last holder closes it. Mirrors CPython
 // Lib/multiprocessing/resource_sharer.py, without its server. Floor 4. Start at park_descriptor.
 //
-// A socket gives its datagrams in order. To get at one behind others, those are sent anew to the
-// end, each before it is taken away at the front. So a process killed at any moment leaves at worst
-// a datagram twice, and the lock abandoned, which tells the next one to look for it.
-// SPDX-License-Identifier: MIT
+// A socket gives its datagrams in order. To get at one behind others, a process sends those anew to
+// the end, each before it takes it away at the front. So a process that is killed at any moment
+// leaves at worst a datagram twice, and the lock abandoned. That tells the next process to look for
+// the duplicate. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <system_error>
-#include <utility>
-#include <vector>
 
-#include "multiprocessing/detail/descriptor_passing.hpp"
-#include "multiprocessing/errors.hpp"
+#include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/heap/handle.hpp"
-#include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
 
 namespace multiprocessing::detail {
@@ -45,17 +33,17 @@ struct ParkedDescriptor : SharedObject {
 
     ParkedDescriptor() noexcept : SharedObject(object_kind) {}
 
-    /// What happens to the ticket of a message that nobody has read.
+    /// Takes the descriptor out, when the ticket goes with a message that nobody has read.
     void destroy() noexcept;
 };
 static_assert(sizeof(ParkedDescriptor) == 40);
 
-/// What the processes know of the lot. In the heap, for as long as the family lives.
+/// What the processes know of the lot. It is in the heap for as long as the family lives.
 struct LotState {
     LockWord lock;                       //  0  guards the datagrams and the rest of this
     std::uint64_t last_number;           //  8  of a ticket, or of a mark
     std::atomic<std::uint64_t> in_hand;  // 16  what the lock's holder is parking or taking, or 0
-    std::uint32_t damaged;               // 24  somebody died while he held the lock
+    std::uint32_t damaged;               // 24  a process died while it held the lock
     std::uint32_t unused;                // 28
 };
 static_assert(sizeof(LotState) == 32);
@@ -63,180 +51,54 @@ static_assert(sizeof(LotState) == 32);
 /// The lot, locked.
 class DescriptorLot {
   public:
-    DescriptorLot() : state_(shared_state()) {
-        if (!state_.lock.try_fast() && state_.lock.recover()) state_.damaged = 1;
-    }
+    DescriptorLot();
     DescriptorLot(const DescriptorLot&) = delete;
     DescriptorLot& operator=(const DescriptorLot&) = delete;
-    ~DescriptorLot() {
-        try {
-            state_.lock.release();
-        } catch (...) {  // AbandonedError, which the holder's own release cannot meet
-        }
-    }
+    ~DescriptorLot();
 
     /// Puts a copy of `fd` in. @throws std::system_error ENOBUFS when the lot is full
-    void park(ParkedDescriptor& ticket, int fd) {
-        repair_if_damaged();
-        if (is_full()) throw_full();
-        ticket.number = ++state_.last_number;
-        const InHand hand(state_, ticket.number);
-        send(ticket.number, std::span(&fd, 1));
-        ticket.parked.store(1, std::memory_order_relaxed);
-    }
+    void park(ParkedDescriptor& ticket, int fd);
 
     /// Takes the ticket's descriptor out. @returns none when it is not there
     /// @throws std::system_error EMFILE; then it stays
-    Descriptor take(ParkedDescriptor& ticket) {
-        repair_if_damaged();
-        const InHand hand(state_, ticket.number);
-        return find(ticket, false);
-    }
+    Descriptor take(ParkedDescriptor& ticket);
 
     /// Returns a copy of the ticket's descriptor, which stays. @returns none when it is not there
     /// @throws std::system_error EMFILE
-    Descriptor copy(ParkedDescriptor& ticket) {
-        repair_if_damaged();
-        return find(ticket, true);
-    }
+    Descriptor copy(ParkedDescriptor& ticket);
 
-  protected:  // the steps, for tests of what a kill between them leaves
-    Descriptor find(ParkedDescriptor& ticket, bool keep) {
-        std::uint64_t first_behind = 0;
-        for (;;) {
-            Front front = look();
-            if (front.number == 0 || front.number == first_behind) return {};
-            if (front.number == ticket.number) {
-                if (keep) return std::move(front.fd);
-                drop_front();
-                ticket.parked.store(0, std::memory_order_relaxed);
-                return std::move(front.fd);
-            }
-            if (first_behind == 0) first_behind = front.number;
-            move_to_end(front);
-        }
-    }
+  protected:  // the steps: tests kill a process between them
+    /// Finds the descriptor of a ticket. @param keep whether it stays in the lot
+    Descriptor find(ParkedDescriptor& ticket, bool keep);
 
     struct Front {
         std::uint64_t number = 0;  // 0: the lot is empty
         Descriptor fd;             // none in a mark
     };
 
-    /// Notes which ticket is the holder's: if he dies with the lock held, it is nobody's any more,
-    /// for its message is not sent yet, or was received by him.
-    class InHand {
-      public:
-        InHand(LotState& state, std::uint64_t number) noexcept : state_(state) {
-            state_.in_hand.store(number, std::memory_order_relaxed);
-        }
-        InHand(const InHand&) = delete;
-        InHand& operator=(const InHand&) = delete;
-        ~InHand() { state_.in_hand.store(0, std::memory_order_relaxed); }
+    static LotState& shared_state();
+    static int sender();
+    static int receiver();
 
-      private:
-        LotState& state_;
-    };
+    /// Returns whether only the reserve is left. It is kept for datagrams that move to the end, and
+    /// for the marks and duplicates of killed processes.
+    static bool is_full();
 
-    static constexpr int wanted_room = 8 << 20;  // bytes; of which the system may grant less
-    static constexpr int reserved_room = 8 << 10;
+    [[noreturn, gnu::cold]] static void throw_full();
 
-    static LotState& shared_state() {
-        std::atomic<Offset>& place = heap().descriptor_lot();
-        if (const Offset known = place.load(std::memory_order_acquire)) {
-            return *heap().at<LotState>(known);
-        }
-        // All zero is a new lot.
-        void* const fresh = allocate_zeroed(sizeof(LotState));
-        // Without privilege the second one, up to net.core.wmem_max. It is a wish.
-        if (::setsockopt(sender(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted_room, sizeof(int)) != 0) {
-            (void)::setsockopt(sender(), SOL_SOCKET, SO_SNDBUF, &wanted_room, sizeof(int));
-        }
-        Offset known = 0;
-        if (place.compare_exchange_strong(known, heap().offset_of(fresh))) {
-            return *static_cast<LotState*>(fresh);
-        }
-        deallocate(fresh);  // another one was faster
-        return *heap().at<LotState>(known);
-    }
-
-    static int sender() { return heap().mailbox().first.get(); }
-    static int receiver() { return heap().mailbox().second.get(); }
-
-    /// Room is kept for datagrams to move to the end, and for marks and duplicates of the killed.
-    static bool is_full() {
-        int used = 0;
-        int room = 0;
-        socklen_t size = sizeof(room);
-        if (::ioctl(sender(), SIOCOUTQ, &used) != 0 ||
-            ::getsockopt(sender(), SOL_SOCKET, SO_SNDBUF, &room, &size) != 0) {
-            return false;  // then the kernel refuses the datagram that is too many
-        }
-        return used + reserved_room > room;
-    }
-
-    [[noreturn]] static void throw_full() {
-        throw std::system_error(
-            ENOBUFS, std::generic_category(),
-            "too many connections are on their way in arguments, queues and pipes: let some be "
-            "received first");
-    }
-
-    static void send(std::uint64_t number, std::span<const int> fds) {
-        const auto bytes = std::as_bytes(std::span(&number, 1));
-        if (send_with_descriptors(sender(), bytes, fds, MSG_DONTWAIT) >= 0) return;
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) throw_full();
-        throw_system_error("sendmsg");
-    }
+    static void send(std::uint64_t number, std::span<const int> fds);
 
     /// Returns a copy of what is at the front. @throws std::system_error EMFILE
-    static Front look() {
-        Front front;
-        const auto bytes = std::as_writable_bytes(std::span(&front.number, 1));
-        auto received = receive_with_descriptors(receiver(), bytes, MSG_PEEK | MSG_DONTWAIT);
-        if (received.size < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
-            throw_system_error("recvmsg");
-        }
-        if (!received.complete) throw_system_error("recvmsg", EMFILE);
-        if (!received.fds.empty()) front.fd = std::move(received.fds.front());
-        return front;
-    }
+    static Front look();
 
-    static void drop_front() {
-        std::uint64_t number = 0;
-        check(retry_on_eintr([&] { return ::recv(receiver(), &number, 8, MSG_DONTWAIT); }), "recv");
-    }
+    static void drop_front();
 
-    /// In this order: see the top of the file.
-    static void move_to_end(const Front& front) {
-        const int fd = front.fd.get();
-        if (front.fd) send(front.number, std::span(&fd, 1));
-        drop_front();
-    }
+    /// Sends the front to the end, and drops it then: see the top of the file.
+    static void move_to_end(const Front& front);
 
-    /// Looks at every datagram once, from here to a mark that is put behind them all; drops the
-    /// ones that are there twice, marks, and what a dead process did not get to hand over.
-    void repair_if_damaged() {
-        if (state_.damaged == 0) return;
-        const std::uint64_t orphan = state_.in_hand.load(std::memory_order_relaxed);
-        const std::uint64_t mark = ++state_.last_number;
-        std::vector<std::uint64_t> seen;
-        send(mark, {});
-        for (;;) {
-            const Front front = look();
-            if (front.number == 0) break;
-            const bool known = std::find(seen.begin(), seen.end(), front.number) != seen.end();
-            if (!front.fd || known || front.number == orphan) {
-                drop_front();
-                if (front.number == mark) break;
-            } else {
-                seen.push_back(front.number);
-                move_to_end(front);
-            }
-        }
-        state_.in_hand.store(0, std::memory_order_relaxed);
-        state_.damaged = 0;
-    }
+    /// Looks at every datagram once, up to a mark that it puts behind them all. It drops
+    /// duplicates, marks, and what a dead process did not get to hand over.
+    void repair_if_damaged();
 
     LotState& state() noexcept { return state_; }
 
@@ -244,11 +106,11 @@ class DescriptorLot {
     LotState& state_;
 };
 
-/// Parks a copy of `fd` for whoever reads the message that the ticket goes into.
+/// Parks a copy of `fd` for the reader of the message that the ticket goes into.
 /// @throws std::system_error ENOBUFS, ETOOMANYREFS
-/// @par Processes one that is killed between this and the sending of the message leaves the
-/// descriptor parked until the family ends
-template <class Ticket = ParkedDescriptor>  // so that who sends no connection compiles no lot
+/// @par Processes A process that is killed between this call and the sending of the message leaves
+/// the descriptor parked until the family ends
+template <class Ticket = ParkedDescriptor>  // so that a program without connections compiles no lot
 Handle<Ticket> park_descriptor(int fd) {
     auto ticket = make_shared_object<Ticket>();
     // Only messages hold it. No forked process has inherited a right to it, however old it is.
@@ -260,27 +122,10 @@ Handle<Ticket> park_descriptor(int fd) {
 /// Takes the descriptor out that was parked for a ticket.
 /// @param keep whether to take a copy, because the message with the ticket will be read again
 /// @throws ProcessError when it was taken before, or `ticket` is something else
-inline Descriptor take_parked_descriptor(const AnyHandle& ticket, bool keep = false) {
-    if (!ticket || ticket.object()->kind() != ObjectKind::descriptor) {
-        throw ProcessError("a received message is damaged: it has no descriptor where it says so");
-    }
-    auto& parked = static_cast<ParkedDescriptor&>(*ticket.object());
-    Descriptor fd = keep ? DescriptorLot().copy(parked) : DescriptorLot().take(parked);
-    if (!fd) {
-        throw ProcessError("the connection in this message was received already: it can be "
-                           "received once");
-    }
-    return fd;
-}
-
-inline void ParkedDescriptor::destroy() noexcept {
-    if (parked.load(std::memory_order_relaxed) == 0) return;
-    try {
-        (void)DescriptorLot().take(*this);
-    } catch (...) {
-        // Out of descriptors: there are others before it, and no way to move them. It stays
-        // parked until the family ends.
-    }
-}
+Descriptor take_parked_descriptor(const AnyHandle& ticket, bool keep = false);
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/connection/descriptor_lot.ipp"
+#endif

@@ -1,6 +1,6 @@
 // multiprocessing/connection/sent_type.hpp
 //
-// What the types that users give to send and send_bytes are on the way. Floor 4.
+// As what the types travel that users give to send and send_bytes. Floor 4.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -29,11 +29,11 @@ consteval auto sent_type() {
         return std::type_identity<Value>{};
     }
 }
-/// What a T arrives as: a string literal as a std::string, an array as a std::array.
+/// The type as which a T arrives: a string literal as a std::string, an array as a std::array.
 template <class T>
 using SentType = typename decltype(sent_type<T>())::type;
 
-/// Contiguous elements that are their bytes, as those of a std::vector<int>.
+/// Contiguous elements that are nothing but their bytes, as those of a std::vector<int>.
 template <class T>
 concept plain_buffer =
     requires(T& buffer) {
@@ -42,7 +42,7 @@ concept plain_buffer =
     } &&
     std::is_trivially_copyable_v<std::remove_reference_t<decltype(*std::data(std::declval<T&>()))>>;
 
-/// A string or vector that travels as the number of its elements and their bytes.
+/// Says whether T is a string or vector that travels as the number of its elements and their bytes.
 template <class T>
 consteval bool is_plain_array() {
     if constexpr (kind<T> == Kind::contiguous) {

@@ -1,13 +1,10 @@
 // multiprocessing/connection/state.hpp
 //
 // What a Connection consists of: the descriptor, what may be done with it, a mutex for each
-// direction, and the beginning of the message that was looked at but not taken. Floor 4.
+// direction, and the beginning of a message that was looked at but not taken. Floor 4.
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -16,15 +13,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
-#include <utility>
 
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
-#include "multiprocessing/connection/type_registry.hpp"
+#include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/local_mutex.hpp"
-#include "multiprocessing/reduction/archive.hpp"
 
 namespace multiprocessing::detail {
 
@@ -35,14 +31,10 @@ struct ConnectionMode {
     bool is_socket;
 };
 
-/// The object behind a Connection, at a fixed place.
+/// The object behind a Connection. It does not move.
 class ConnectionState {
   public:
-    ConnectionState(Descriptor fd, ConnectionMode mode) noexcept
-        : fd_(fd.release()),
-          readable_(mode.readable),
-          writable_(mode.writable),
-          is_socket_(mode.is_socket) {}
+    ConnectionState(Descriptor fd, ConnectionMode mode) noexcept;
     ConnectionState(const ConnectionState&) = delete;
     ConnectionState& operator=(const ConnectionState&) = delete;
     ~ConnectionState() { close(); }
@@ -51,108 +43,61 @@ class ConnectionState {
     [[nodiscard]] bool readable() const noexcept { return readable_.load(); }
     [[nodiscard]] bool writable() const noexcept { return writable_; }
     [[nodiscard]] bool is_socket() const noexcept { return is_socket_; }
-    /// Returns whether the beginning of a message was read that nobody has taken yet.
+    /// Returns whether the beginning of a message was read and the message not taken yet.
     [[nodiscard]] bool has_message() const noexcept { return has_message_.load(); }
 
     void check_open() const {
-        if (closed()) throw ValueError("handle is closed");
+        if (closed()) throw_unusable("handle is closed");
     }
     void check_readable() const {
         check_open();
-        if (!readable()) throw ValueError("connection is write-only");
+        if (!readable()) throw_unusable("connection is write-only");
     }
     void check_writable() const {
         check_open();
-        if (!writable()) throw ValueError("connection is read-only");
+        if (!writable()) throw_unusable("connection is read-only");
     }
     [[nodiscard]] int fileno() const {
         check_open();
         return fd_.load();
     }
 
-    /// Closes the descriptor; if another thread is in a call, when that returns.
+    /// Closes the descriptor; while another thread is in a call, when that call returns.
     void close() noexcept {
         closed_.store(true);
         close_if_idle();
     }
 
-    /// Sends a message; its own count of each handle goes with it when the call succeeds.
-    void send(const OutgoingMessage& message, Cell& cell) {
-        const Call call(*this, sending_);
-        check_writable();
-        const std::size_t size = message.body.size() + message.more_body.size();
-        if (size >= worth_a_larger_pipe && !is_socket_ && !std::exchange(pipe_is_large_, true)) {
-            enlarge_pipe(fd_.load());
-        }
-        FamilyFraming::write(stream(), message, cell);
-    }
+    /// Sends a message. When the call succeeds, the message's own count of each handle goes with
+    /// it.
+    void send(const OutgoingMessage& message, Cell& cell);
 
     /// Receives an object of the type with this fingerprint. @throws TypeError; then it stays
-    void receive_object(IncomingMessage& message, std::uint64_t type, std::string_view name) {
-        const Call call(*this, receiving_);
-        const Cell& cell = next_cell();
-        if (cell.header.type != type) throw_type_error(name);
-        take([&] { message.receive(stream(), cell); });
-        message.accept(cell.header);
-    }
+    void receive_object(IncomingMessage& message, std::uint64_t type, std::string_view name);
 
-    /// As receive_object, for one that is archived as the number of its elements and their bytes.
-    /// Only one that does not fit the cell is received, so that the rest of its bytes are copied
-    /// once. @returns nothing when it fits
+    /// Receives an object, as receive_object does, that is archived as the number of its elements
+    /// and their bytes. It takes only an object that does not fit the cell, so that the rest of the
+    /// bytes is copied once. @returns nothing when the object fits
     template <class Array>
     std::optional<Array> receive_large_array(std::uint64_t type, std::string_view name) {
         const Call call(*this, receiving_);
-        const Cell& cell = next_cell();
-        if (cell.header.type != type) throw_type_error(name);
+        const Cell& cell = next_cell_of(type, name);
         if (cell.rest_size() == 0) return std::nullopt;
         return take([&]() -> std::optional<Array> {
-            std::uint64_t count = 0;
-            std::memcpy(&count, cell.content, sizeof(count));
-            const std::uint64_t size = cell.header.size - sizeof(count);
-            if (cell.header.handles != 0 || cell.header.attached != 0 ||
-                size % sizeof(typename Array::value_type) != 0 ||
-                size / sizeof(typename Array::value_type) != count) {
-                throw_damaged("it tells another number of items than it holds");
-            }
-            return read_array<Array>(sizeof(count));
+            require_array(sizeof(typename Array::value_type));
+            return read_array<Array>(sizeof(std::uint64_t));
         });
     }
 
-    std::string receive_bytes(std::optional<std::size_t> longest) {
-        const Call call(*this, receiving_);
-        const Cell& cell = next_cell();
-        require_bytes();
-        if (longest && cell.header.size > *longest) {
-            lose_read_side();
-            throw std::system_error(EMSGSIZE, std::generic_category(), "bad message length");
-        }
-        return take([&] { return read_array<std::string>(0); });
-    }
-
-    std::size_t receive_bytes_into(std::span<std::byte> buffer) {
-        const Call call(*this, receiving_);
-        const Cell& cell = next_cell();
-        require_bytes();
-        const auto size = static_cast<std::size_t>(cell.header.size);
-        if (size > buffer.size())
-            throw BufferTooShort(take([&] { return read_array<std::string>(0); }));
-        const auto beginning = cell.beginning();
-        if (!beginning.empty()) std::memcpy(buffer.data(), beginning.data(), beginning.size());
-        take([&] {
-            FamilyFraming::read_content(stream(),
-                                        buffer.subspan(beginning.size(), cell.rest_size()));
-        });
-        return size;
-    }
+    std::string receive_bytes(std::optional<std::size_t> longest);
+    std::size_t receive_bytes_into(std::span<std::byte> buffer);
 
   private:
-    static constexpr std::size_t worth_a_larger_pipe = std::size_t{64} << 10;
-
     /// A call that uses the descriptor.
     class Call {
       public:
         Call(ConnectionState& state, LocalMutex& mutex) : state_(state), mutex_(mutex) {
-            state.check_open();  // not behind a call that may take long
+            state.check_open();  // before the mutex: a call that holds it may take long
             mutex_.lock();
         }
         Call(const Call&) = delete;
@@ -168,56 +113,31 @@ class ConnectionState {
         LocalMutex& mutex_;
     };
 
+    [[noreturn, gnu::cold]] static void throw_unusable(const char* why);
+
     [[nodiscard]] ByteStream stream() const noexcept { return {fd_.load(), is_socket_}; }
 
-    /// Closes the descriptor unless a call uses it, which then does it at its end: whoever locks
-    /// after `closed_` was set finds it so, and who locked before looks at it after.
-    void close_if_idle() noexcept {
-        for (LocalMutex* busy = nullptr; busy == nullptr || !busy->is_locked();) {
-            if (!sending_.try_lock()) {
-                busy = &sending_;
-                continue;
-            }
-            if (receiving_.try_lock()) {
-                Descriptor(fd_.exchange(-1)).reset();
-                receiving_.unlock();
-                sending_.unlock();
-                return;
-            }
-            sending_.unlock();
-            busy = &receiving_;
-        }
-    }
+    /// Closes the descriptor unless a call uses it. Then that call closes it at its end: a call
+    /// that locks after `closed_` was set finds it set, and one that locked before looks at it
+    /// after.
+    void close_if_idle() noexcept;
 
     /// Returns the beginning of the next message. @throws EOFError
-    const Cell& next_cell() {
-        check_readable();
-        if (has_message()) {
-            require_own_message();
-            return cell_;
-        }
-        try {
-            if (!FamilyFraming::read_cell(stream(), cell_)) {
-                throw EOFError("the other end of the connection is closed");
-            }
-        } catch (const ProcessError&) {
-            lose_read_side();  // where the next message begins cannot be known
-            throw;
-        }
-        message_depth_ = fork_depth();
-        has_message_.store(true, std::memory_order_relaxed);
-        return cell_;
-    }
+    const Cell& next_cell();
 
-    /// A message that was left before a fork is there twice; its handles are counted once.
-    void require_own_message() {
-        if (cell_.header.handles == 0 || message_depth_ == fork_depth()) return;
-        lose_read_side();
-        throw ProcessError("the connection holds a message with handles that was left there before "
-                           "this process was forked: only its parent can receive it");
-    }
+    /// Returns the beginning of the next message, which must be an object of this type.
+    /// @throws EOFError @throws TypeError; then the message stays
+    const Cell& next_cell_of(std::uint64_t type, std::string_view name);
 
-    /// Runs `read`, after which the message is no longer the next one, unless nothing was read.
+    /// Refuses a message with handles that was left before a fork: it is there twice, but its
+    /// handles are counted once. @throws ProcessError
+    void require_own_message();
+
+    /// Checks that the next message is an array, as it says. @param item_size in bytes
+    /// @throws ProcessError
+    void require_array(std::size_t item_size) const;
+
+    /// Runs `read`. After it the message is no longer the next one, unless nothing was read.
     template <class Read>
     auto take(Read read) -> decltype(read()) {
         struct Taken {
@@ -247,48 +167,33 @@ class ConnectionState {
     template <class Array>
     Array read_array(std::size_t prefix) {
         constexpr std::size_t item_size = sizeof(typename Array::value_type);
-        // Zeroed by resize, a step is still in the nearest cache when it is overwritten.
+        // When a step is overwritten, the zeros that resize wrote are still in the nearest cache.
         constexpr std::size_t step = (64 << 10) / item_size + 1;
         const std::size_t count =
             (static_cast<std::size_t>(cell_.header.size) - prefix) / item_size;
         const auto beginning = cell_.beginning().subspan(prefix);
+        const auto at_most_all = [count](std::size_t size) { return size < count ? size : count; };
         Array array;
         if (count > array.max_size()) throw std::bad_alloc();
         array.reserve(count);
-        array.resize(std::min(count, beginning.size() / item_size + step));
+        array.resize(at_most_all(beginning.size() / item_size + step));
         if (!beginning.empty()) std::memcpy(array.data(), beginning.data(), beginning.size());
         for (std::size_t filled = beginning.size();;) {
             const auto bytes = std::as_writable_bytes(std::span(array));
             FamilyFraming::read_content(stream(), bytes.subspan(filled));
             if (array.size() == count) return array;
             filled = bytes.size();
-            array.resize(std::min(count, array.size() + step));
+            array.resize(at_most_all(array.size() + step));
         }
     }
 
-    void require_bytes() const {
-        if (cell_.header.type == 0) return;
-        const std::string name = name_of_fingerprint(cell_.header.type);
-        throw TypeError("the message is not bytes but an object" +
-                        (name.empty() ? std::string() : " of type " + name) +
-                        ": it stays, for recv");
-    }
+    void require_bytes() const;
 
-    [[noreturn]] void throw_type_error(std::string_view wanted) const {
-        const std::string asked = "recv of " + readable_name(wanted) + ": the message ";
-        if (cell_.header.type == 0) throw TypeError(asked + "is bytes: it stays, for recv_bytes");
-        const std::string name = name_of_fingerprint(cell_.header.type);
-        throw TypeError(asked + "is an object of " +
-                        (name.empty() ? "another type" : "type " + name) +
-                        ": it stays, for recv of that type");
-    }
+    [[noreturn]] void throw_type_error(std::string_view wanted) const;
 
-    /// After what cannot be read: a simplex end is of no use any more, a duplex one can still send.
-    void lose_read_side() noexcept {
-        has_message_.store(false);
-        readable_.store(false);
-        if (!writable_) close();
-    }
+    /// Gives up reading, after bytes that cannot be read. A simplex end is of no use any more; a
+    /// duplex one can still send.
+    void lose_read_side() noexcept;
 
     std::atomic<int> fd_;
     std::atomic<bool> closed_{false};
@@ -304,3 +209,7 @@ class ConnectionState {
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/connection/state.ipp"
+#endif

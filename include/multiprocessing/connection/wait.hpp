@@ -5,22 +5,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <poll.h>
-
-#include <cerrno>
-#include <chrono>
 #include <concepts>
-#include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include "multiprocessing/connection/connection.hpp"
-#include "multiprocessing/detail/system.hpp"
-#include "multiprocessing/errors.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::connection {
@@ -46,16 +39,12 @@ class Waitable {
     /// Returns the descriptor that is waited for.
     [[nodiscard]] int fileno() const noexcept { return fd_; }
 
-    /// Two are the same when their descriptors are: `ready == a` works for a Connection a.
+    /// Says whether both have the same descriptor: `ready == a` works for a Connection a.
     friend bool operator==(const Waitable& a, const Waitable& b) noexcept { return a.fd_ == b.fd_; }
 
-    /// For the library: whether there is no need to ask the system.
+    /// Returns whether it is known to be ready without asking the system. For the library.
     /// @throws ValueError when it is a connection that was closed since
-    [[nodiscard]] bool is_ready() const {
-        if (connection_ == nullptr) return false;
-        connection_->check_open();
-        return connection_->has_message();
-    }
+    [[nodiscard]] bool is_ready() const;
 
     friend std::string text_of(const Waitable& waitable) {
         return "<Waitable fd=" + std::to_string(waitable.fd_) + ">";
@@ -70,36 +59,9 @@ class Waitable {
 
 namespace multiprocessing::detail {
 
-/// Waits until one is ready and marks all that are in their `revents`.
-inline void poll_all(std::vector<pollfd>& entries, const Deadline& deadline) {
-    for (;;) {
-        const timespec wait = deadline.left_as_timespec(std::chrono::hours(1));
-        const int ready = ::ppoll(entries.data(), entries.size(), &wait, nullptr);
-        if (ready > 0) return;
-        if (ready < 0 && errno != EINTR) throw_system_error("ppoll");
-        if (deadline.has_passed()) return;
-    }
-}
-
-inline std::vector<connection::Waitable> wait_for_any(
-    const std::vector<connection::Waitable>& objects, const Deadline& deadline) {
-    std::vector<pollfd> entries;
-    entries.reserve(objects.size());
-    bool any_ready = false;
-    for (const connection::Waitable& object : objects) {
-        entries.push_back({object.fileno(), POLLIN, 0});
-        any_ready = object.is_ready() || any_ready;
-    }
-    if (objects.empty() && deadline.is_forever()) return {};
-    poll_all(entries, any_ready ? Deadline(Timeout(0)) : deadline);
-    std::vector<connection::Waitable> ready;
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-        if ((entries[i].revents & POLLNVAL) != 0) throw_system_error("poll", EBADF);
-        // POLLHUP and POLLERR too: the end of the stream is something to receive.
-        if (entries[i].revents != 0 || objects[i].is_ready()) ready.push_back(objects[i]);
-    }
-    return ready;
-}
+/// Waits until at least one is ready or the deadline has passed. @returns all that are ready
+std::vector<connection::Waitable> wait_for_any(const std::vector<connection::Waitable>& objects,
+                                               const Deadline& deadline);
 
 }  // namespace multiprocessing::detail
 
@@ -111,19 +73,21 @@ namespace multiprocessing::connection {
 ///         if (ready == a) use(a.recv<int>());
 ///     }
 ///
-/// **Blocking**: until then, at most for `timeout`. A signal does not end it. Of an empty range
-/// nothing ever comes: without a timeout that is said at once, where Python's would never return.
+/// **Blocking**: until then, at most for `timeout`. A signal does not end the wait. In an empty
+/// range nothing ever gets ready: without a timeout the call returns at once, where Python's would
+/// never return.
 /// @returns all that are ready, in their order: connections with a message or at the end of their
 /// stream, processes that have ended, readable descriptors; none when the time is over
 /// @throws ValueError when a connection is closed
-/// @throws std::system_error EBADF when a descriptor is not open; EINVAL when there are more than
-///         RLIMIT_NOFILE
+/// @throws std::system_error EBADF when a descriptor is not open; EINVAL when there are more of
+/// them
+///         than RLIMIT_NOFILE
 /// @par Source CPython Lib/multiprocessing/connection.py, wait
 inline std::vector<Waitable> wait(std::initializer_list<Waitable> objects,
                                   Timeout timeout = std::nullopt) {
     return detail::wait_for_any(std::vector<Waitable>(objects), detail::Deadline(timeout));
 }
-/// Waits for the objects of a range.
+/// Waits for the objects of a range, in the same way.
 template <class Range>
     requires requires(Range& range) {
         { *std::begin(range) } -> std::convertible_to<Waitable>;
@@ -137,3 +101,7 @@ std::vector<Waitable> wait(Range&& objects, Timeout timeout = std::nullopt) {
 }
 
 }  // namespace multiprocessing::connection
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/connection/wait.ipp"
+#endif

@@ -1,86 +1,77 @@
 // multiprocessing/detail/futex.hpp
 //
-// Waiting on a word of memory that processes share: the futex system call, and the pause of a spin
+// Waiting on a word of memory that processes share: the futex system call, and the pause in a spin
 // loop. Floor 0.
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <bit>
-#include <cerrno>
-#include <chrono>
 #include <climits>
 #include <cstdint>
+#include <span>
 
-#include "multiprocessing/detail/system.hpp"
-#include "multiprocessing/timeout.hpp"
+#include "multiprocessing/detail/requirements.hpp"
 
 namespace multiprocessing::detail {
 
+class Deadline;  // timeout.hpp
+
+/// A word that threads of several processes can sleep on.
 using FutexWord = std::atomic<std::uint32_t>;
 static_assert(sizeof(FutexWord) == 4 && FutexWord::is_always_lock_free,
               "the kernel compares a futex as 32 plain bits");
 
-/// Returns the half of a word that the kernel compares: the lower one.
+/// Returns the half of a 64-bit word that the kernel compares: the lower one.
 inline const FutexWord& futex_half(const std::atomic<std::uint64_t>& word) noexcept {
     static_assert(std::endian::native == std::endian::little);
     return *reinterpret_cast<const FutexWord*>(&word);  // only its address is used
 }
 
-/// Sleeps for as long as `word` holds `expected`, at most `timeout` (nullptr: for ever).
+/// Sleeps as long as `word` holds `expected`, but at most `timeout` (nullptr: no limit).
 ///
-/// Returns early on a wake-up, on a signal, and for no reason at all: the caller looks at its
-/// condition again. Not FUTEX_PRIVATE: the waker may be another process.
+/// It returns early on a wake-up, on a signal, and sometimes for no reason: the caller must check
+/// its condition again. It does not use FUTEX_PRIVATE, as another process may wake it.
 /// @returns whether the time ran out
 /// @par Source futex(2), FUTEX_WAIT: a relative timeout, on CLOCK_MONOTONIC
-inline bool futex_wait(const FutexWord& word, std::uint32_t expected, const timespec* timeout) {
-    const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT, expected, timeout, nullptr, 0);
-    if (result == 0 || errno == EAGAIN || errno == EINTR) return false;
-    if (errno == ETIMEDOUT) return true;
-    throw_system_error("futex");
-}
+bool futex_wait(const FutexWord& word, std::uint32_t expected, const timespec* timeout);
 
-/// Sleeps as futex_wait does, at most until `deadline`, or an hour: the caller looks again anyway.
-inline void futex_wait_until(const FutexWord& word, std::uint32_t expected,
-                             const Deadline& deadline) {
-    // Without a timer, where none is needed: it costs a microsecond.
-    if (deadline.is_forever()) {
-        futex_wait(word, expected, nullptr);
-    } else {
-        const timespec left = deadline.left_as_timespec(std::chrono::hours(1));
-        futex_wait(word, expected, &left);
-    }
-}
+/// Sleeps as futex_wait does, but at most until `deadline`, or for an hour: the caller checks its
+/// condition again anyway.
+void futex_wait_until(const FutexWord& word, std::uint32_t expected, const Deadline& deadline);
 
-/// Wakes at most `count` of those who sleep on `word`.
-/// @returns how many were woken
-inline int futex_wake(const FutexWord& word, int count = INT_MAX) noexcept {
-    // The only error is a bad address, and the word is a reference.
-    return static_cast<int>(::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0));
-}
+/// A word to sleep on, and the value that it must hold.
+struct FutexExpectation {
+    const FutexWord* word;
+    std::uint32_t expected;
+};
 
-/// Sleeps as futex_wait does, without end, as one that futex_wake_marked can choose.
+/// Sleeps as futex_wait_until does, as long as each of several words holds its expected value.
+/// Where the kernel cannot do that (before Linux 5.16, or for more than 128 words), it sleeps on
+/// the first word, for at most ten milliseconds.
+/// @param words at least one
+/// @par Source futex_waitv in the kernel's Documentation/userspace-api/futex2.rst: an absolute
+///      timeout; FUTEX2_SIZE_U32 is 2
+void futex_wait_any(std::span<const FutexExpectation> words, const Deadline& deadline);
+
+/// Wakes at most `count` of the threads that sleep on `word`.
+/// @returns how many it woke
+int futex_wake(const FutexWord& word, int count = INT_MAX) noexcept;
+
+/// Sleeps as futex_wait does without a time limit. futex_wake_marked can choose this sleeper by its
+/// mark.
 /// @param mark any bits, at least one
 /// @par Source futex(2), FUTEX_WAIT_BITSET
-inline void futex_wait_marked(const FutexWord& word, std::uint32_t expected, std::uint32_t mark) {
-    const long result =
-        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, nullptr, nullptr, mark);
-    if (result != 0 && errno != EAGAIN && errno != EINTR) throw_system_error("futex");
-}
+void futex_wait_marked(const FutexWord& word, std::uint32_t expected, std::uint32_t mark);
 
-/// Wakes at most `count` of those who sleep on `word` with one of the bits of `mark`, or unmarked.
-/// @returns how many were woken
-inline int futex_wake_marked(const FutexWord& word, int count, std::uint32_t mark) noexcept {
-    return static_cast<int>(
-        ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET, count, nullptr, nullptr, mark));
-}
+/// Wakes at most `count` of the threads that sleep on `word` with one of the bits of `mark`, or
+/// without a mark.
+/// @returns how many it woke
+int futex_wake_marked(const FutexWord& word, int count, std::uint32_t mark) noexcept;
 
-/// Tells the core that this is a spin loop, so that it saves power and leaves the loop sooner.
+/// Tells the core that this is a spin loop. So the core saves power and leaves the loop sooner.
 inline void spin_pause() noexcept {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -91,3 +82,7 @@ inline void spin_pause() noexcept {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/detail/futex.ipp"
+#endif

@@ -1,6 +1,6 @@
 // multiprocessing/detail/recycling_allocator.hpp
 //
-// An allocator for std::allocate_shared that keeps a few blocks for the next objects. Floor 0.
+// An allocator for std::allocate_shared. It keeps a few blocks for the next objects. Floor 0.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -9,11 +9,13 @@
 #include <cstddef>
 #include <new>
 
+#include "multiprocessing/detail/requirements.hpp"
+
 namespace multiprocessing::detail {
 
-/// Allocates objects of one type. In a process that has slept, the first call of malloc finds its
-/// code and data in no cache and takes a microsecond or two, as much as all the rest of a small
-/// call; what lies here is found by one look at memory that is needed anyway.
+/// Allocates objects of one type. In a process that has slept, malloc's code and data are in no
+/// cache. Its first call then takes a microsecond or two, as much as all the rest of a small call.
+/// A block that is kept here is found by one look at memory that is needed anyway.
 template <class T>
 class RecyclingAllocator {
   public:
@@ -27,7 +29,8 @@ class RecyclingAllocator {
         if (count == 1) {
             for (std::atomic<void*>& place : spare) {
                 if (place.load(std::memory_order_relaxed) == nullptr) continue;
-                // acquire: what the one who put it there did with the object before.
+                // acquire: pairs with the release in deallocate. What the thread that put the block
+                // there did with the object comes before.
                 if (void* const block = place.exchange(nullptr, std::memory_order_acquire)) {
                     return static_cast<T*>(block);
                 }
@@ -39,6 +42,7 @@ class RecyclingAllocator {
         if (count == 1) {
             for (std::atomic<void*>& place : spare) {
                 void* none = nullptr;
+                // release: see allocate.
                 if (place.load(std::memory_order_relaxed) == nullptr &&
                     place.compare_exchange_strong(none, block, std::memory_order_release)) {
                     return;

@@ -1,14 +1,13 @@
 // multiprocessing/detail/repr.hpp
 //
-// Values as Python's repr writes them, for the objects that print what they hold: 1, 2.5, 'text',
-// True, [1, 2], {'a': 1}, (1, 2), None. A long text is cut: a log line is no place for a million
-// items. Floor 0. Start at append_repr. SPDX-License-Identifier: MIT
+// Values in the form of Python's repr, for objects that print what they hold: 1, 2.5, 'text', True,
+// [1, 2], {'a': 1}, (1, 2), None. A long text is cut: a log line is no place for a million items.
+// Floor 0. Start at append_repr. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <charconv>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -19,52 +18,21 @@
 
 namespace multiprocessing::detail {
 
-/// How much of a container is printed: so many items, and none behind so many characters.
+/// How much of a container is printed: at most this many items, and no item after this many
+/// characters.
 inline constexpr std::size_t most_items = 100;
 inline constexpr std::size_t most_characters = 10'000;
 
-/// Appends one character of text or bytes with Python's escapes.
-inline void append_escaped(std::string& text, char c, char quote, bool is_text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == quote || c == '\\') {
-        text += {'\\', c};
-    } else if (c == '\n') {
-        text += "\\n";
-    } else if (c == '\r') {
-        text += "\\r";
-    } else if (c == '\t') {
-        text += "\\t";
-    } else if (byte < ' ' || byte == 0x7f || (byte > 0x7f && !is_text)) {
-        text += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
-    } else {
-        text += c;
-    }
-}
+/// Returns text or bytes in the quotes that Python would use, with its escapes. @param is_text
+/// whether bytes beyond ASCII are parts of characters
+std::string quoted(std::string_view bytes, bool is_text = true);
 
-/// Returns text or bytes in the quotes that Python takes, with its escapes. @param is_text whether
-/// bytes beyond ASCII are parts of characters
-inline std::string quoted(std::string_view bytes, bool is_text = true) {
-    const bool is_cut = bytes.size() > most_characters;
-    if (is_cut) {
-        std::size_t end = most_characters;  // not inside of a character
-        while (is_text && end > 0 && (static_cast<unsigned char>(bytes[end]) & 0xc0) == 0x80) --end;
-        bytes = bytes.substr(0, end);
-    }
-    const bool has_single = bytes.find('\'') != std::string_view::npos;
-    const char quote = has_single && bytes.find('"') == std::string_view::npos ? '"' : '\'';
-    std::string text(1, quote);
-    for (const char c : bytes) append_escaped(text, c, quote, is_text);
-    text += quote;
-    return is_cut ? text + "..." : text;
-}
-
-/// Returns a number in the fewest digits from which it can be read back, as Python writes it.
+/// Returns a number with the fewest digits from which it can be read back, in Python's form.
 template <class Float>
 std::string float_repr(Float number) {
     if (number != number) return "nan";
     const Float size = number < 0 ? -number : number;
-    if (size > std::numeric_limits<Float>::max()) return number < 0 ? "-inf" : "inf";
+    if (size > (std::numeric_limits<Float>::max)()) return number < 0 ? "-inf" : "inf";
     const bool is_fixed = size == 0 || (size >= Float(1e-4) && size < Float(1e16));
     char buffer[64];
     const auto result =
@@ -75,13 +43,8 @@ std::string float_repr(Float number) {
     return text;
 }
 
-/// Returns `0x7f12…`, as Python tells objects from each other.
-inline std::string address_text(const void* object) {
-    char buffer[2 * sizeof(void*)];
-    const auto result =
-        std::to_chars(buffer, buffer + sizeof buffer, reinterpret_cast<std::uintptr_t>(object), 16);
-    return "0x" + std::string(buffer, result.ptr);
-}
+/// Returns `0x7f12…`, by which Python tells objects from each other.
+std::string address_text(const void* object);
 
 template <class T>
 concept text_like = std::convertible_to<const T&, std::string_view>;
@@ -95,7 +58,7 @@ concept optional_like = requires(const T& value) {
     { value.has_value() } -> std::same_as<bool>;
     { *value } -> std::same_as<const typename T::value_type&>;
 };
-/// (A filesystem::path, which consists of paths, has no size.)
+/// (A filesystem::path consists of paths, but it has no size.)
 template <class T>
 concept container_like = requires(const T& container) {
     typename T::value_type;
@@ -117,7 +80,7 @@ consteval bool are_printable(std::index_sequence<I...>) {
     return (is_printable<std::remove_cvref_t<std::tuple_element_t<I, Tuple>>>() && ...);
 }
 
-/// Says whether append_repr takes a T.
+/// Returns whether append_repr takes a T.
 template <class T>
 consteval bool is_printable() {
     if constexpr (has_text<T> || text_like<T> || number_like<T>) {
@@ -136,18 +99,13 @@ consteval bool is_printable() {
 template <class T>
 void append_repr(std::string& text, const T& value);
 
-/// The items of a container between brackets, as many as are to be printed.
+/// Prints the items of a container between brackets, up to the limits above.
 class ItemsText {
   public:
     ItemsText(std::string& text, std::string_view bracket) : text_(text) { text_ += bracket; }
 
-    /// Begins an item. @returns false when enough is printed: the rest is to be left out
-    [[nodiscard]] bool next() {
-        if (count_ != 0) text_ += ", ";
-        if (++count_ <= most_items && text_.size() < most_characters) return true;
-        text_ += "...";
-        return false;
-    }
+    /// Begins an item. @returns false if enough is printed; the caller leaves out the rest
+    [[nodiscard]] bool next();
     template <class T>
     bool add(const T& value) {
         if (!next()) return false;
@@ -191,7 +149,7 @@ void append_tuple(std::string& text, const Tuple& tuple, std::index_sequence<I..
     items.end(sizeof...(I) == 1 ? ",)" : ")");
 }
 
-/// Appends a value as Python's repr writes it. @pre is_printable<T>()
+/// Appends a value in the form of Python's repr. @pre is_printable<T>()
 template <class T>
 void append_repr(std::string& text, const T& value) {
     if constexpr (has_text<T>) {
@@ -218,3 +176,7 @@ void append_repr(std::string& text, const T& value) {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/detail/repr.ipp"
+#endif

@@ -18,23 +18,36 @@
 
 namespace multiprocessing {
 
-/// What ProcessPoolExecutor::map may be told; designated initialisers name the fields.
+/// Options of ProcessPoolExecutor::map; designated initialisers name the fields.
 struct MapOptions {
-    /// How long the results may take, from the call on; then taking the next is a TimeoutError.
+    /// How long the results may take, from the call on; after that, taking the next one throws
+    /// TimeoutError.
     Timeout timeout = std::nullopt;
     /// Items that a worker takes at a time.
     int chunksize = 1;
-    /// Items that are at most ahead of the results taken; by default some for each worker.
+    /// How many items may at most be ahead of the results taken; by default some for each worker.
     std::optional<int> buffersize = {};
 };
 
 namespace detail {
 
-/// A pool of which an executor uses the parts.
+/// A pool that gives an executor access to its parts. When the program ends, its work is finished.
 template <class StartMethod>
 class ExecutorPool : public BasicPool<StartMethod> {
   public:
-    using BasicPool<StartMethod>::BasicPool;
+    using Base = BasicPool<StartMethod>;
+
+    explicit ExecutorPool(const PoolOptions& options) : Base(typename Base::Unopened()) {
+        this->template open<true>(options, nullptr);
+    }
+    template <class Initializer, class... Args>
+    ExecutorPool(const PoolOptions& options, Initializer&& initializer, Args&&... args)
+        : Base(typename Base::Unopened()) {
+        this->template open<true>(
+            options, make_target<StartMethod::inherits_memory>(
+                         std::forward<Initializer>(initializer), std::forward<Args>(args)...));
+    }
+
     using typename PoolInterface<ProcessBackend>::StreamWish;
     using PoolInterface<ProcessBackend>::start_one;
     using PoolInterface<ProcessBackend>::stream;
@@ -49,25 +62,27 @@ class ExecutorPool : public BasicPool<StartMethod> {
 ///     mp::ProcessPoolExecutor executor(4);
 ///     mp::Future<int> future = executor.submit(square, 7);
 ///
-/// At the end of its scope it finishes everything, as at the end of Python's `with`. Differs: a
-/// worker that dies fails only the call that it was running, as in Pool.
+/// At the end of its scope it finishes everything, as at the end of Python's `with`. It does the
+/// same when the program ends before that. Differs: a worker that dies fails only the call that it
+/// was running, as in Pool.
 /// @par Source CPython Lib/concurrent/futures/process.py, ProcessPoolExecutor
 template <class StartMethod>
 class BasicProcessPoolExecutor {
   public:
-    /// @throws ValueError fewer than 1 worker
+    /// Starts `max_workers` workers. @throws ValueError fewer than 1 worker
     explicit BasicProcessPoolExecutor(int max_workers = process_cpu_count())
-        : pool_(checked(max_workers)) {}
+        : pool_(PoolOptions{.processes = checked(max_workers)}) {}
 
-    /// As a pool with these options.
+    /// Starts workers like a Pool with these options.
     explicit BasicProcessPoolExecutor(const PoolOptions& options) : pool_(options) {}
 
-    /// Each worker calls `initializer(args...)` first. When that throws: BrokenProcessPool.
+    /// Starts workers that each call `initializer(args...)` first. When that throws, the calls
+    /// throw BrokenProcessPool.
     template <class Initializer, class... Args>
     BasicProcessPoolExecutor(int max_workers, Initializer&& initializer, Args&&... args)
-        : pool_(checked(max_workers), std::forward<Initializer>(initializer),
-                std::forward<Args>(args)...) {}
-    /// Each worker calls `initializer(args...)` first, with options.
+        : pool_(PoolOptions{.processes = checked(max_workers)},
+                std::forward<Initializer>(initializer), std::forward<Args>(args)...) {}
+    /// Starts workers with options that each call `initializer(args...)` first.
     template <class Initializer, class... Args>
     BasicProcessPoolExecutor(const PoolOptions& options, Initializer&& initializer, Args&&... args)
         : pool_(options, std::forward<Initializer>(initializer), std::forward<Args>(args)...) {}
@@ -75,9 +90,7 @@ class BasicProcessPoolExecutor {
     BasicProcessPoolExecutor(const BasicProcessPoolExecutor&) = delete;
     BasicProcessPoolExecutor& operator=(const BasicProcessPoolExecutor&) = delete;
 
-    ~BasicProcessPoolExecutor() {
-        if (pool_.backend_.supervisor()->is_owner()) shutdown(true);
-    }
+    ~BasicProcessPoolExecutor() { pool_.backend_.supervisor()->finish(); }
 
     /// Calls `f(args...)` in a worker. @throws RuntimeError after shutdown; BrokenProcessPool
     template <class F, class... Args>
@@ -92,18 +105,20 @@ class BasicProcessPoolExecutor {
         }
     }
 
-    /// Returns the results of `f(a, b, …)` for the items of the ranges side by side, in their order
-    /// and as they come, in a ResultStream; up to the end of the shortest range.
+    /// Calls `f(a, b, …)` for the items of the ranges side by side, up to the end of the shortest
+    /// range. Returns a ResultStream, which gives the results in the order of the items, as they
+    /// come.
     ///
-    /// The ranges are read as it goes, in the thread that takes the results; a container that is
-    /// given by name must stay until the stream's end. Dropped half-way, it takes back the rest.
+    /// The ranges are read bit by bit, in the thread that takes the results. A container that is
+    /// given by name must stay until the stream's end. A stream that is dropped half-way takes back
+    /// the calls that are left.
     /// @throws RuntimeError after shutdown; ValueError chunksize or buffersize below 1
     template <class F, std::ranges::input_range... Ranges>
         requires(sizeof...(Ranges) > 0)
     auto map(F&& f, Ranges&&... ranges) {
         return map(MapOptions{}, std::forward<F>(f), std::forward<Ranges>(ranges)...);
     }
-    /// Calls `f` as the other map does, with options.
+    /// Does the same with options.
     template <class F, std::ranges::input_range... Ranges>
         requires(sizeof...(Ranges) > 0)
     auto map(const MapOptions& options, F&& f, Ranges&&... ranges) {
@@ -122,14 +137,17 @@ class BasicProcessPoolExecutor {
         }
     }
 
-    /// Lets no more calls in.
-    /// @param wait           whether to wait until everything is done; the end of the scope does
+    /// Takes no more calls.
+    /// @param wait           whether to wait until everything is done, as the end of the scope does
     /// @param cancel_futures whether calls that no worker has begun are cancelled
+    /// @throws RuntimeError in a callback that asks to wait: it would wait for its own end. The
+    ///         executor is shut down all the same
     void shutdown(bool wait = true, bool cancel_futures = false) {
         shut_down_.store(true);
-        pool_.close();
-        if (cancel_futures) pool_.backend_.supervisor()->cancel_untaken();
-        if (wait) pool_.join();
+        const auto supervisor = pool_.backend_.supervisor();  // a callback may destroy this object
+        supervisor->close();
+        if (cancel_futures) supervisor->cancel_untaken();
+        if (wait) supervisor->join();
     }
 
     /// Ends the workers, whatever they are doing; pending futures are cancelled.

@@ -4,13 +4,11 @@
 // Lib/concurrent/futures/_base.py. Floor 6. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <condition_variable>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <iterator>
+#include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <ranges>
 #include <set>
@@ -20,6 +18,8 @@
 
 #include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/futures/future.hpp"
+#include "multiprocessing/pool/calls/pending_call.hpp"
+#include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
 
@@ -29,44 +29,54 @@ using enum ReturnWhen;
 
 namespace detail {
 
-/// Futures in the order in which they become done.
-template <class R>
+/// Calls in the order in which they are over. The waiting thread leaves nothing behind at the calls
+/// or their executors: it looks at its calls when an executor says that some call is over.
 class DoneList {
   public:
-    /// Begins to listen to them.
-    static std::shared_ptr<DoneList> of(const std::vector<Future<R>>& futures) {
-        auto list = std::make_shared<DoneList>();
-        for (const Future<R>& future : futures) {
-            future.add_done_callback([list](const Future<R>& done) { list->add(done); });
-        }
-        return list;
-    }
+    /// A call that is waited for.
+    struct Waited {
+        std::shared_ptr<PendingCall> call;
+        std::shared_ptr<Supervisor> home;  // its executor's; null when that is gone
+        std::size_t index;                 // what next returns for it
+    };
 
-    /// Returns the next one; nothing when none is done in time.
-    std::optional<Future<R>> next(const Deadline& deadline) {
-        std::unique_lock lock(mutex_);
-        const auto has_some = [this] { return !done_.empty(); };
-        if (deadline.is_forever()) {
-            changed_.wait(lock, has_some);
-        } else if (!changed_.wait_for(lock, deadline.left(), has_some)) {
-            return std::nullopt;
-        }
-        Future<R> first = std::move(done_.front());
-        done_.pop_front();
-        return first;
-    }
+    explicit DoneList(std::vector<Waited> calls);
+
+    /// Waits for the next one and returns its index; nothing when none is over in time.
+    std::optional<std::size_t> next(const Deadline& deadline);
 
   private:
-    void add(const Future<R>& future) {
-        const std::lock_guard guard(mutex_);
-        done_.push_back(future);
-        changed_.notify_all();
-    }
+    /// The calls of one executor; or of executors that are gone, whose calls are all over.
+    struct Group {
+        std::shared_ptr<Supervisor> home;
+        std::list<Waited> left;     // in the order in which workers begin them
+        std::uint32_t withdrawals;  // when the group was last looked at
+        std::uint32_t arrivals;
+    };
 
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::deque<Future<R>> done_;
+    void listen();
+    bool look();
+    void look(Group& group);
+    void wait(const Deadline& deadline);
+
+    std::vector<Group> groups_;
+    std::list<Waited> done_;
+    bool listens_ = false;
 };
+
+/// Returns the list of the futures' calls. Its indices are those of the futures.
+template <class R>
+DoneList done_list_of(const std::vector<Future<R>>& futures) {
+    std::vector<DoneList::Waited> calls;
+    calls.reserve(futures.size());
+    for (const Future<R>& future : futures) {
+        calls.push_back({future.call(), future.home(), calls.size()});
+    }
+    return DoneList(std::move(calls));
+}
+
+/// @throws TimeoutError: so many futures are not done in time
+[[noreturn, gnu::cold]] void throw_unfinished(std::size_t left, std::size_t count);
 
 /// Returns the futures of a range, each once.
 template <class Futures>
@@ -100,8 +110,9 @@ struct DoneAndNotDone {
 ///
 ///     auto [done, not_done] = mp::wait(futures, 5, mp::FIRST_COMPLETED);
 ///
-/// @param timeout     when it is over, it returns what there is
-/// @param return_when all of them done, one of them, or one with an error (or all)
+/// @param timeout     when it is over, wait returns what there is
+/// @param return_when when all of them are done, when one is, or when one has an error (or all are
+///        done)
 /// @par Source CPython Lib/concurrent/futures/_base.py, wait
 template <std::ranges::forward_range Futures>
 auto wait(const Futures& futures, Timeout timeout = std::nullopt,
@@ -109,11 +120,12 @@ auto wait(const Futures& futures, Timeout timeout = std::nullopt,
     using R = typename std::ranges::range_value_t<Futures>::value_type;
     const detail::Deadline deadline(timeout);
     const auto each = detail::each_once(futures);
-    const auto done_list = detail::DoneList<R>::of(each);
+    detail::DoneList done_list = detail::done_list_of(each);
     for (std::size_t left = each.size(); left > 0; --left) {
-        const auto done = done_list->next(deadline);
+        const auto done = done_list.next(deadline);
         if (!done || return_when == FIRST_COMPLETED) break;
-        if (return_when == FIRST_EXCEPTION && !done->cancelled() && done->exception()) break;
+        const Future<R>& future = each[*done];
+        if (return_when == FIRST_EXCEPTION && !future.cancelled() && future.exception()) break;
     }
     DoneAndNotDone<R> result;
     for (const Future<R>& future : each) {
@@ -122,7 +134,7 @@ auto wait(const Futures& futures, Timeout timeout = std::nullopt,
     return result;
 }
 
-/// The futures of as_completed: a range, to be walked once.
+/// The futures of as_completed: a range that can be walked once.
 template <class R>
 class Completed {
   public:
@@ -150,11 +162,12 @@ class Completed {
     };
 
     /// For as_completed.
-    Completed(const std::vector<Future<R>>& futures, Timeout timeout)
+    Completed(std::vector<Future<R>> futures, Timeout timeout)
         : deadline_(timeout),
-          list_(detail::DoneList<R>::of(futures)),
-          left_(futures.size()),
-          count_(futures.size()) {}
+          list_(std::make_unique<detail::DoneList>(detail::done_list_of(futures))),
+          futures_(std::move(futures)),
+          left_(futures_.size()),
+          count_(futures_.size()) {}
 
     /// Waits for the first that is done.
     iterator begin() { return iterator(*this); }
@@ -169,17 +182,15 @@ class Completed {
   private:
     std::optional<Future<R>> next() {
         if (left_ == 0) return std::nullopt;
-        auto future = list_->next(deadline_);
-        if (!future) {
-            throw TimeoutError(std::to_string(left_) + " (of " + std::to_string(count_) +
-                               ") futures unfinished");
-        }
+        const auto index = list_->next(deadline_);
+        if (!index) detail::throw_unfinished(left_, count_);
         --left_;
-        return future;
+        return std::move(futures_[*index]);
     }
 
     detail::Deadline deadline_;
-    std::shared_ptr<detail::DoneList<R>> list_;
+    std::unique_ptr<detail::DoneList> list_;
+    std::vector<Future<R>> futures_;  // each until it is given away
     std::size_t left_;
     std::size_t count_;
 };
@@ -188,7 +199,7 @@ class Completed {
 ///
 ///     for (const auto& future : mp::as_completed(futures)) use(future.result());
 ///
-/// @param timeout from the call on; then `++` throws TimeoutError
+/// @param timeout counts from the call on; when it is over, `++` throws TimeoutError
 /// @par Source CPython Lib/concurrent/futures/_base.py, as_completed
 template <std::ranges::forward_range Futures>
 auto as_completed(const Futures& futures, Timeout timeout = std::nullopt) {
@@ -197,3 +208,7 @@ auto as_completed(const Futures& futures, Timeout timeout = std::nullopt) {
 }
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/futures/waiting.ipp"
+#endif

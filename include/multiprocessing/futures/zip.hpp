@@ -10,9 +10,11 @@
 #include <tuple>
 #include <utility>
 
+#include "multiprocessing/detail/requirements.hpp"
+
 namespace multiprocessing::detail {
 
-/// A view of tuples, to be walked once.
+/// A view of tuples that can be walked once.
 template <std::ranges::view... Views>
 class Zip : public std::ranges::view_interface<Zip<Views...>> {
   public:

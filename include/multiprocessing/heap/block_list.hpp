@@ -1,6 +1,6 @@
 // multiprocessing/heap/block_list.hpp
 //
-// The free blocks of one span, as a word that is compared and swapped. Floor 1.
+// The free blocks of one span, as one word for a compare-and-swap. Floor 1.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -11,28 +11,29 @@
 
 namespace multiprocessing::detail {
 
-/// A span's list of free blocks, as one word that is compared and swapped:
+/// A span's list of free blocks, in one word that changes by compare-and-swap:
 ///      0 … 10   the first free block, in units of 64 bytes from the span's beginning, plus 1;
 ///               0 none
 ///     11 … 21   how many are free
 ///     22 … 27   the class of the blocks, plus 1; 0: this is no span
-///     28        whether the span is where blocks are taken from, or in the list of those to be
-///     29 … 63   changes with every swap: a list that was popped and pushed meanwhile would
-///               otherwise look unchanged (ABA)
-/// To be taken for unchanged, a list would have to come back to this very value, after 2^35 changes
-/// or a multiple, in the instant that the one who has read it goes on.
+///     28        attached: whether blocks are taken from this span, or it is in the list of those
+///               that wait for it
+///     29 … 63   a tag that changes with every swap: a list that was popped and pushed meanwhile
+///               would otherwise look unchanged (ABA)
+/// A process could take a changed list for an unchanged one only if the word came back to this very
+/// value, after 2^35 changes or a multiple, just before that process swaps.
 ///
 /// A free block's first 8 bytes say which is next: 0 the block behind it, else the next one's place
 /// plus 2, or 1 at the end. So a span of zeros is a list of all its blocks.
 class BlockList {
   public:
     explicit BlockList(std::uint64_t word) noexcept : word_(word) {}
-    /// The list of a new span that takes the place of `before`.
+    /// Returns the list of a new span, with all its blocks free. `before` is the word it replaces.
     static BlockList all(unsigned size_class, BlockList before) noexcept {
         return BlockList(1 | std::uint64_t{capacity(size_class)} << 11 |
                          std::uint64_t{size_class + 1} << 22 | attached_bit | before.next_tag());
     }
-    /// The word of what is no span any more.
+    /// Returns the word of what is no longer a span.
     [[nodiscard]] BlockList retired() const noexcept { return BlockList(next_tag()); }
 
     [[nodiscard]] std::uint64_t word() const noexcept { return word_; }

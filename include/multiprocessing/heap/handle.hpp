@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -17,18 +18,18 @@
 
 namespace multiprocessing::detail {
 
-/// Says that a handle is to be one that does not count.
+/// Says that a new handle does not count.
 struct Borrowed {};
 
-/// Says that a handle takes over a count.
+/// Says that a new handle takes over a count.
 struct Adopted {};
 
-/// A counted handle on an object of any kind, or none. Each counts for itself, and is noted in the
-/// process's ledger.
+/// A counted handle on an object of any kind, or none. Each handle counts for itself, and is noted
+/// in the process's ledger.
 ///
-/// @par Processes A forked child has copies of its parent's handles that it never counted. They
-/// know it by their fork depth: they do not drop what they did not take, and the object lives on
-/// for as long as such a child does (see limbo).
+/// @par Processes A forked child has copies of its parent's handles, which nobody has counted. Such
+/// a copy knows that by its fork depth, and drops no count. The object lives on for as long as such
+/// a child does (see limbo in object.hpp).
 class AnyHandle {
   public:
     AnyHandle() = default;
@@ -74,8 +75,8 @@ class AnyHandle {
         drop_reference(*object_);
     }
 
-    /// A handle that does not count, which lives beside `owner` and goes with it. Copies of it, and
-    /// what is made of it by a move, count.
+    /// Makes a handle that does not count. It lies beside `owner` and goes with it. Copies of it
+    /// count, and so does what it is moved to.
     AnyHandle(Borrowed, const AnyHandle& owner) noexcept
         : object_(owner.object_), fork_depth_(owner.fork_depth_), place_(LedgerPlace::borrowed) {}
 
@@ -103,6 +104,9 @@ class AnyHandle {
     LedgerPlace place_ = LedgerPlace::nowhere;
 };
 
+/// Throws the error of an empty handle that is used.
+[[noreturn, gnu::cold]] void throw_empty_handle();
+
 /// A counted handle on a T, which derives from SharedObject.
 template <class T>
 class Handle {
@@ -114,8 +118,13 @@ class Handle {
     Handle(Adopted adopted, T& object) noexcept : any_(adopted, object) {}
 
     [[nodiscard]] T* get() const noexcept { return static_cast<T*>(any_.object()); }
-    T& operator*() const noexcept { return *get(); }
-    T* operator->() const noexcept { return get(); }
+    /// @throws ValueError when there is none: it was moved from, or never had one
+    T& operator*() const {
+        if (!any_) [[unlikely]]
+            throw_empty_handle();
+        return *get();
+    }
+    T* operator->() const { return &**this; }
     [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(any_); }
     [[nodiscard]] const AnyHandle& any() const noexcept { return any_; }
     friend bool operator==(const Handle&, const Handle&) = default;
@@ -131,21 +140,37 @@ concept destroyed_object = requires(T& object) {
     object.destroy();
 };
 
-/// Notes how to destroy a T before the program's main, in each program that can make one: whichever
-/// of the family's processes drops the last handle. Others need not compile it.
+/// Notes how to destroy a T.
 template <destroyed_object T>
-inline const bool is_destroyable = [] {
-    destroyers[static_cast<std::size_t>(T::object_kind)] = [](SharedObject& object) noexcept {
+void note_destroyer() noexcept {
+    std::atomic<Destroyer>& known = destroyers[static_cast<std::size_t>(T::object_kind)];
+    constexpr Destroyer destroy = [](SharedObject& object) noexcept {
         static_cast<T&>(object).destroy();
     };
-    return true;
-}();
+    if (known.load(std::memory_order_relaxed) != destroy) [[unlikely]]
+        known.store(destroy, std::memory_order_relaxed);
+}
+
+/// Notes it before the program's main, in each program that can make a T: any process of the family
+/// may drop the last handle. Other programs need not compile it.
+template <destroyed_object T>
+inline const bool is_destroyable = (note_destroyer<T>(), true);
+
+/// Sees to it that a T which is about to be made is destroyed, also where another file's
+/// initializers make it before is_destroyable is initialized.
+template <class T>
+void make_destroyable() noexcept {
+    if constexpr (destroyed_object<T>) {
+        (void)is_destroyable<T>;
+        note_destroyer<T>();
+    }
+}
 
 /// Makes a T in the family's heap. @throws std::bad_alloc, and what T's constructor throws
 template <class T, class... Args>
 Handle<T> make_shared_object(Args&&... args) {
     static_assert(std::is_base_of_v<SharedObject, T> && alignof(T) <= block_alignment);
-    if constexpr (destroyed_object<T>) (void)is_destroyable<T>;
+    make_destroyable<T>();
     void* const block = allocate(sizeof(T));
     try {
         T* const object = new (block) T(std::forward<Args>(args)...);
@@ -158,3 +183,7 @@ Handle<T> make_shared_object(Args&&... args) {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/heap/handle.ipp"
+#endif

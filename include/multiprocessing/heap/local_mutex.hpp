@@ -1,11 +1,11 @@
 // multiprocessing/heap/local_mutex.hpp
 //
 // A mutex between the threads of one process, for objects that a fork may copy while another thread
-// has it locked: the child, in which that thread does not exist, finds it free. Floor 1.
+// holds the mutex: that thread does not exist in the child, so the child finds it free. Floor 1.
 //
 // The bits of its word:
-//      0        somebody may be asleep
-//      1 … 31   who has locked it: the process's fork depth + 1, 0: nobody
+//      0        a thread may be asleep
+//      1 … 31   the fork depth + 1 of the process that has locked it; 0: it is free
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -17,8 +17,9 @@
 
 namespace multiprocessing::detail {
 
-/// The mutex. A standard lockable; not recursive. All of its code is where it is used, so that a
-/// process that has slept need not find the C library's first.
+/// The mutex. A standard lockable; not recursive. What locks and unlocks it without waiting is
+/// inlined where it is used, so that a process that has slept need not first fetch the code of the
+/// C library's mutex.
 class LocalMutex {
   public:
     void lock() {
@@ -48,19 +49,13 @@ class LocalMutex {
         std::uint32_t free = 0;
         return word_.compare_exchange_strong(free, mine());
     }
-    [[gnu::noinline]] void lock_slowly() {
-        for (;;) {
-            std::uint32_t w = word_.load(std::memory_order_relaxed);
-            if (w == 0 || is_stale(w)) {
-                // With the mark: others may have gone to sleep before the last one unlocked it.
-                if (word_.compare_exchange_weak(w, mine() | asleep)) return;
-            } else if ((w & asleep) != 0 || word_.compare_exchange_weak(w, w | asleep)) {
-                futex_wait(word_, w | asleep, nullptr);
-            }
-        }
-    }
+    void lock_slowly();
 
     FutexWord word_{0};
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/heap/local_mutex.ipp"
+#endif

@@ -1,25 +1,18 @@
 // multiprocessing/heap/read_only.hpp
 //
-// Pages of objects that nobody changes any more: a process that looks at such an object makes them
-// read-only for itself, so that a stray write ends it there and then, instead of changing what
-// others read. Floor 1. Start at ReadOnlyView.
+// Pages of objects that nobody changes any more. A process that looks at such an object makes them
+// read-only for itself, so that a stray write ends the process there and then, instead of changing
+// what others read. Floor 1. Start at ReadOnlyView.
 // SPDX-License-Identifier: MIT
 #pragma once
-
-#include <pthread.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "multiprocessing/heap/handle.hpp"
-#include "multiprocessing/heap/local_mutex.hpp"
+#include "multiprocessing/heap/object.hpp"
 
 namespace multiprocessing::detail {
 
@@ -35,111 +28,28 @@ struct PageRange {
 };
 using PageRanges = std::vector<PageRange>;
 
-/// An object has at most so many ranges. Each of them splits the segment's mapping, of whose parts
-/// a process may have some 65,000 (vm.max_map_count) before every mmap of it fails.
-inline constexpr std::size_t most_page_ranges = 64;
-
-inline std::size_t system_page_size() noexcept {
-    static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    return size;
-}
+/// Returns the size of the system's pages, in bytes.
+std::size_t system_page_size() noexcept;
 
 /// Adds the pages that lie wholly in a block of `bytes` bytes: others have a share in the rest.
-inline void add_whole_pages(PageRanges& ranges, const void* block, std::size_t bytes) {
-    const std::size_t mask = system_page_size() - 1;
-    const auto begin = reinterpret_cast<std::uintptr_t>(block);
-    const PageRange pages{reinterpret_cast<std::byte*>((begin + mask) & ~mask),
-                          reinterpret_cast<std::byte*>((begin + bytes) & ~mask)};
-    if (!pages.empty() && ranges.size() < most_page_ranges) ranges.push_back(pages);
-}
+void add_whole_pages(PageRanges& ranges, const void* block, std::size_t bytes);
 
-/// Says where in a block of its own an array begins that has a head of `head` bytes before it:
-/// right behind the head, or at the next page when it is large, so that all of its pages are its
-/// own.
+/// Returns where an array begins in a block of its own, behind a head of `head` bytes: right behind
+/// it, or at the next page when the array is large, so that it shares none of its pages.
 /// @param block where the block begins: an address, or its residue by the size of a page
-inline std::size_t place_behind_head(std::uintptr_t block, std::size_t head, std::size_t bytes,
-                                     std::size_t alignment) noexcept {
-    const std::size_t unit = bytes >= 4 * system_page_size() ? system_page_size() : alignment;
-    return static_cast<std::size_t>(((block + head + unit - 1) / unit * unit) - block);
-}
+std::size_t place_behind_head(std::uintptr_t block, std::size_t head, std::size_t bytes,
+                              std::size_t alignment) noexcept;
 
 /// The pages of one object, as this process has them protected.
-struct ReadOnlyPages {
-    Offset object;
-    PageRanges ranges;
-    std::size_t views = 0;
+struct ReadOnlyPages;
 
-    /// @returns whether all pages have the protection now
-    bool protect(int protection) const noexcept {
-        bool done = true;
-        for (const PageRange& range : ranges) {
-            done = ::mprotect(range.begin, range.size(), protection) == 0 && done;
-        }
-        return done;
-    }
-};
-
-/// All objects whose pages this process has made read-only, with the number of views of each.
-class ReadOnlyRegistry {
-  public:
-    /// Adds a view. @param ranges the object's pages, for the first one @throws std::bad_alloc
-    const ReadOnlyPages* add(Offset object, PageRanges&& ranges) {
-        const std::lock_guard guard(mutex_);
-        const auto [place, is_new] = objects_.try_emplace(object, ReadOnlyPages{object, {}});
-        ReadOnlyPages& pages = place->second;
-        if (is_new) {
-            if (range_count_ + ranges.size() > most_ranges) ranges.clear();
-            pages.ranges = std::move(ranges);
-            range_count_ += pages.ranges.size();
-            // A failure is ignored (ENOMEM: no further parts of a mapping): the pages then stay
-            // writable, which nobody notices who keeps to the rules.
-            (void)pages.protect(PROT_READ);
-        }
-        ++pages.views;
-        return &pages;
-    }
-
-    /// Takes a view back; with the last one the pages can be written again.
-    /// @returns false when they cannot: the memory must not be used for anything else
-    bool remove(const ReadOnlyPages& pages) noexcept {
-        const std::lock_guard guard(mutex_);
-        const auto place = objects_.find(pages.object);
-        if (--place->second.views != 0) return true;
-        const bool is_writable = pages.protect(PROT_READ | PROT_WRITE);
-        range_count_ -= pages.ranges.size();
-        objects_.erase(place);
-        return is_writable;
-    }
-
-    /// Returns this process's registry.
-    static ReadOnlyRegistry& instance() {
-        // Leaked: handles in static objects need it until the very end.
-        static ReadOnlyRegistry* const registry = [] {
-            auto* const made = new ReadOnlyRegistry;
-            // A fork waits for whoever changes the map, so that the child has a whole one. In the
-            // child the mutex is free by itself, see LocalMutex.
-            ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
-                             nullptr);
-            return made;
-        }();
-        return *registry;
-    }
-
-  private:
-    static constexpr std::size_t most_ranges =
-        4096;  // in all, of 65,000 parts that a process may have
-
-    LocalMutex mutex_;
-    std::map<Offset, ReadOnlyPages> objects_;
-    std::size_t range_count_ = 0;
-};
-
-/// What a handle on an object that is frozen has, once it has looked at the object: the pages stay
-/// read-only until the last of the views in this process goes. It must go before the handle does:
-/// afterwards the memory may be another object's.
+/// What a handle on a frozen object has, once it has looked at the object: the pages stay read-only
+/// until the last of the views in this process goes. It must go before the handle does: afterwards
+/// the memory may be another object's.
 ///
-/// A forked child has copies of its parent's views, and the same pages read-only. It may never
-/// destroy them, which does no harm: what it has inherited stays in limbo as long as it lives.
+/// @par Processes A forked child has copies of its parent's views, and the same pages read-only. It
+/// may never destroy those copies. That does no harm: what it has inherited stays in limbo as long
+/// as it lives.
 class ReadOnlyView {
   public:
     ReadOnlyView() = default;
@@ -152,37 +62,31 @@ class ReadOnlyView {
 
     /// Returns whether this handle has looked.
     [[nodiscard]] bool has_looked() const noexcept {
-        // acquire: pairs with the release in look(), so that what was frozen is seen.
+        // acquire: pairs with the release in look_at, so that what was frozen is seen.
         return pages_.load(std::memory_order_acquire) != nullptr;
     }
 
     /// Makes the object's pages read-only. @param collect returns them
     template <class Collect>
     void look(const SharedObject& object, Collect collect) const {
-        PageRanges ranges = collect();
-        const ReadOnlyPages* const seen =
-            ranges.empty()
-                ? &no_pages
-                : ReadOnlyRegistry::instance().add(heap().offset_of(&object), std::move(ranges));
-        const ReadOnlyPages* none = nullptr;
-        // release: pairs with has_looked. Another thread may have looked meanwhile.
-        if (!pages_.compare_exchange_strong(none, seen, std::memory_order_release)) remove(seen);
+        look_at(object, collect());
     }
 
     /// Takes the look back.
-    void reset() noexcept { remove(pages_.exchange(nullptr, std::memory_order_acquire)); }
+    void reset() noexcept {
+        const ReadOnlyPages* const pages = pages_.exchange(nullptr, std::memory_order_acquire);
+        if (pages != nullptr) remove(pages);
+    }
 
   private:
-    static inline const ReadOnlyPages no_pages{};
-
-    static void remove(const ReadOnlyPages* pages) noexcept {
-        if (pages == nullptr || pages == &no_pages) return;
-        SharedObject& object = *heap().at<SharedObject>(pages->object);
-        // mprotect has failed, in a process with too many mappings: the object stays for good.
-        if (!ReadOnlyRegistry::instance().remove(*pages)) add_reference(object);
-    }
+    void look_at(const SharedObject& object, PageRanges ranges) const;
+    static void remove(const ReadOnlyPages* pages) noexcept;
 
     mutable std::atomic<const ReadOnlyPages*> pages_{nullptr};
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/heap/read_only.ipp"
+#endif

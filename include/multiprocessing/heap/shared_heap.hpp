@@ -1,34 +1,33 @@
 // multiprocessing/heap/shared_heap.hpp
 //
-// The family's heap as this process has it: the segment with its allocator and process table, made
-// by the first process on first use, inherited or mapped by its descendants. Floor 1. Start at
+// The family's heap as this process has it: the segment with its allocator and process table. The
+// first process makes it on first use; its descendants inherit it or map it. Floor 1. Start at
 // heap(). SPDX-License-Identifier: MIT
 #pragma once
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <sys/single_threaded.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <string>
 
-#include "multiprocessing/errors.hpp"
+#include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/robust_mutex.hpp"
+#include "multiprocessing/detail/sanitizers.hpp"
 #include "multiprocessing/heap/allocator.hpp"
 #include "multiprocessing/heap/family.hpp"
-#include "multiprocessing/heap/inheritance.hpp"
 #include "multiprocessing/heap/segment.hpp"
 
 namespace multiprocessing::detail {
 
-/// Objects that nobody has a counted handle on, see object.hpp, and who looks after them.
+/// What is left of objects and processes: objects that nobody has a counted handle on, see
+/// object.hpp, and whether there are processes to bury, see burial.hpp.
 struct RemainsState {
     std::atomic<Offset> limbo;      // objects that a forked child may still use
     std::atomic<Offset> graveyard;  // objects that are to be destroyed
-    // Whether to look for dead ones at the next end of a process, and for those without copies.
+    // Whether to look for dead orphans, and for shadows without copies, at the next end of a
+    // process.
     std::atomic<std::uint32_t> has_orphans;
     std::atomic<std::uint32_t> has_shadows;
     RobustMutex lock;      // for taking objects out of either
@@ -48,37 +47,18 @@ struct HeapHeader {
     std::atomic<Offset> fork_server;     // see start_method/fork_server/state.hpp; the same
 };
 
-/// A segment, and where in it what is. Another process's Heap on the same segment has another base.
+/// A segment, and what lies where in it. Another process's Heap on the same segment has another
+/// base.
 class Heap {
   public:
     /// Makes a new heap in a new segment. @throws std::system_error EMFILE, ENFILE
-    [[gnu::cold, gnu::noinline]] static std::unique_ptr<Heap> create(Segment segment) {
-        auto heap = std::unique_ptr<Heap>(new Heap(std::move(segment), make_socket_pair(SOCK_DGRAM),
-                                                   make_socket_pair(SOCK_SEQPACKET)));
-        HeapHeader& header = heap->header();
-        header.size = heap->segment_.size();
-        heap->allocator_.initialize();
-        heap->family_.initialize();
-        header.remains.lock.initialize();
-        header.remains.sweeping.initialize();
-        header.magic = HeapHeader::expected_magic;
-        return heap;
-    }
+    [[gnu::cold]] static std::unique_ptr<Heap> create(Segment segment);
 
     /// Opens the heap that another process made.
     /// @param mailbox, requests what that process's heap has as such
     /// @throws RuntimeError when the segment is not one of this version of the library
-    [[gnu::cold, gnu::noinline]] static std::unique_ptr<Heap> open(Segment segment,
-                                                                   SocketPair mailbox,
-                                                                   SocketPair requests) {
-        auto heap = std::unique_ptr<Heap>(
-            new Heap(std::move(segment), std::move(mailbox), std::move(requests)));
-        const HeapHeader& header = heap->header();
-        if (header.magic != HeapHeader::expected_magic || header.size != heap->segment_.size()) {
-            throw RuntimeError("the inherited segment was made by another version of the library");
-        }
-        return heap;
-    }
+    [[gnu::cold]] static std::unique_ptr<Heap> open(Segment segment, SocketPair mailbox,
+                                                    SocketPair requests);
 
     Heap(const Heap&) = delete;
     Heap& operator=(const Heap&) = delete;
@@ -87,14 +67,14 @@ class Heap {
     [[nodiscard]] Allocator& allocator() noexcept { return allocator_; }
     [[nodiscard]] Family& family() noexcept { return family_; }
 
-    /// Returns a pair of datagram sockets that all processes of the family have: open descriptors
-    /// cannot lie in memory, but in what was sent to a socket and not yet received. What goes into
-    /// `first` comes out of `second`.
+    /// Returns a pair of datagram sockets that all processes of the family have. Open descriptors
+    /// cannot lie in memory, but they can lie in a message that a socket has not yet received. What
+    /// goes into `first` comes out of `second`.
     [[nodiscard]] const SocketPair& mailbox() const noexcept { return mailbox_; }
 
-    /// Returns a pair of sockets that all processes of the family have, for what they ask of its
-    /// fork server: `second` is where that reads. It survives the server. The server itself has
-    /// only `second`, so that it reads the end of the family as the end of the stream.
+    /// Returns a pair of sockets that all processes of the family have, for their requests to its
+    /// fork server, which reads them from `second`. The pair survives the server. The server itself
+    /// has only `second`, so that it reads the end of the family as the end of the stream.
     [[nodiscard]] SocketPair& requests() noexcept { return requests_; }
 
     [[nodiscard]] RemainsState& remains() noexcept { return header().remains; }
@@ -103,17 +83,8 @@ class Heap {
 
     /// Gives address space back, where RLIMIT_AS has become too small since the segment was mapped:
     /// without it the program could allocate nothing any more. What is used of the segment, and
-    /// some more, stays mapped; the rest comes back as it is used, where there is room.
-    void fit_address_space() noexcept {
-        try {
-            constexpr std::size_t reserve = std::size_t{1} << 26;
-            const std::size_t share = address_space_share(segment_.mapped());
-            if (segment_.mapped() / 2 <= share) return;
-            segment_.shrink(std::max(share, allocator_.used_space() + reserve));
-        } catch (...) {
-            // Nothing that can be done about it: the limit is what the program wants.
-        }
-    }
+    /// some more, stays mapped. The rest comes back as it is used, where there is room.
+    void fit_address_space() noexcept;
 
     /// Returns this process's address of a place in the segment.
     template <class T = std::byte>
@@ -123,8 +94,8 @@ class Heap {
         return reinterpret_cast<T*>(segment_.base() + offset);
     }
 
-    /// The same, where all that was in use was covered since the place was known, see
-    /// Allocator::cover. For those who follow many places at once.
+    /// The same, where everything in use was covered since the place was known, see
+    /// Allocator::cover. It is for code that follows many places at once.
     template <class T = std::byte>
     [[nodiscard]] T* at_covered(Offset offset) const noexcept {
         return reinterpret_cast<T*>(segment_.base() + offset);
@@ -136,30 +107,15 @@ class Heap {
     }
 
   private:
-    Heap(Segment segment, SocketPair mailbox, SocketPair requests)
-        : segment_(std::move(segment)),
-          mailbox_(std::move(mailbox)),
-          requests_(std::move(requests)),
-          allocator_(segment_, header().allocator, records_at(), first_page()),
-          family_(header().family,
-                  reinterpret_cast<ProcessRecord*>(segment_.base() + family_at())) {
-        // All that lies before the first page is used without a look at what is mapped.
-        if (!segment_.extend(first_page() * page_size)) throw_system_error("mremap", ENOMEM);
-    }
+    Heap(Segment segment, SocketPair mailbox, SocketPair requests);
 
     [[nodiscard]] HeapHeader& header() const noexcept {
         return *reinterpret_cast<HeapHeader*>(segment_.base());  // mapped in any case
     }
     static constexpr Offset records_at() noexcept { return 1 << 14; }
-    [[nodiscard]] Offset family_at() const noexcept {
-        return (records_at() + Allocator::records_size(segment_.size()) + page_size - 1) /
-               page_size * page_size;
-    }
-
-    [[nodiscard]] std::uint64_t first_page() const noexcept {
-        return (family_at() + Family::table_size + page_size - 1) / page_size;
-    }
     static_assert(sizeof(HeapHeader) <= 1 << 14);
+    [[nodiscard]] Offset family_at() const noexcept;
+    [[nodiscard]] std::uint64_t first_page() const noexcept;
 
     Segment segment_;
     SocketPair mailbox_;
@@ -169,7 +125,7 @@ class Heap {
 };
 
 /// The blocks that a process freed last, one of each of the smallest sizes: it takes them again
-/// before any other. They lie in the heap, for whoever buries the process.
+/// before any other. They lie in the heap, so that the process that buries this one finds them.
 struct SpareBlocks {
     static constexpr unsigned classes = 14;  // up to 1,536 bytes
 
@@ -211,8 +167,8 @@ struct LocalProcess {
     std::atomic<std::uint32_t> fork_depth{0};   // how many forks lie between it and the first exec
 };
 
-// Process-wide, constant-initialised and never destroyed: handles in static objects need them
-// before main and after it.
+// One of each in the process. They are constant-initialised and never destroyed: handles in static
+// objects need them before main and after it.
 inline constinit std::atomic<Heap*> process_heap{nullptr};
 inline constinit LocalProcess local_process;
 
@@ -222,56 +178,11 @@ inline std::uint32_t fork_depth() noexcept {
     return local_process.fork_depth.load(std::memory_order_relaxed);
 }
 
-/// In a child, right after any fork: it is another process than the one it is a copy of.
-inline void note_fork_in_child() noexcept {
-    local_process.spares.store(nullptr, std::memory_order_relaxed);  // the parent's
-    const std::uint64_t forker = local_process.id.exchange(0, std::memory_order_relaxed);
-    if (forker != 0) {
-        local_process.forker.store(forker, std::memory_order_relaxed);
-        std::uint32_t before = ProcessRecord::none;
-        process_heap.load()->family()[Family::unpack(forker)].copies.compare_exchange_strong(
-            before, ProcessRecord::some);
-    }
-    local_process.fork_depth.fetch_add(1, std::memory_order_relaxed);
-}
-
-/// Makes `heap` this process's, unless it has one already.
-/// @returns the one it has now
-inline Heap& install_heap(std::unique_ptr<Heap> heap) {
-    Heap* installed = nullptr;
-    // No lock: another thread may fork at any time, and the child would find it locked for ever.
-    if (!process_heap.compare_exchange_strong(installed, heap.get(), std::memory_order_acq_rel)) {
-        return *installed;  // another thread was faster; ours is unmapped here
-    }
-    // Also for forks that are not ours: a program may call fork() itself.
-    ::pthread_atfork(nullptr, nullptr, note_fork_in_child);
-    return *heap.release();
-}
-
-/// Opens the heap of the family that has started this program anew, and takes this process's place
-/// in it.
-inline Heap& open_inherited_heap(const Inheritance& inheritance) {
-    for (int fd = segment_descriptor; fd < lifeline_descriptor; ++fd) {
-        check(::fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl");
-    }
-    Heap& heap = install_heap(
-        Heap::open(Segment::map(Descriptor(segment_descriptor)),
-                   {Descriptor(mailbox_descriptor), Descriptor(mailbox_descriptor + 1)},
-                   {Descriptor(requests_descriptor), Descriptor(requests_descriptor + 1)}));
-    local_process.id.store(Family::pack(inheritance.id));
-    // The fork server's pid is not this one's, see run_fork_server.
-    if (inheritance.role == Role::child) heap.family().activate(inheritance.id, ::getpid());
-    return heap;
-}
+/// Takes over a descriptor that this program was started with.
+Descriptor take_inherited(int number);
 
 /// Makes the heap of a new family, or opens that of an old one.
-[[gnu::cold, gnu::noinline]] inline Heap& make_or_open_heap() {
-    // Static objects come here before main, in a program that is started anew too: what they make
-    // lies in the family's heap like everything else.
-    const Inheritance& inheritance = take_inheritance();
-    if (inheritance.role != Role::none) return open_inherited_heap(inheritance);
-    return install_heap(Heap::create(create_family_segment()));
-}
+[[gnu::cold]] Heap& make_or_open_heap();
 
 /// Returns the family's heap; the first call in the first process makes it.
 /// @throws std::system_error EMFILE, ENFILE, ENOMEM
@@ -298,21 +209,17 @@ inline Offset take_spare(std::size_t size) noexcept {
 [[nodiscard]] inline void* allocate(std::size_t size) {
     Heap& family_heap = heap();
     const Offset spare = take_spare(size);
-    return family_heap.at_covered(spare != 0 ? spare : family_heap.allocator().allocate(size));
+    return note_taken_over(
+        family_heap.at_covered(spare != 0 ? spare : family_heap.allocator().allocate(size)));
 }
 
 /// The same with all bytes zero; pages of a large block are taken only as they are touched.
-[[nodiscard]] inline void* allocate_zeroed(std::size_t size) {
-    Heap& family_heap = heap();
-    if (const Offset spare = take_spare(size)) {
-        return std::memset(family_heap.at_covered(spare), 0, size);
-    }
-    return family_heap.at_covered(family_heap.allocator().allocate_zeroed(size));
-}
+[[nodiscard]] void* allocate_zeroed(std::size_t size);
 
 /// Takes a block back; the pages of a large one are returned to the system. nullptr is fine.
 inline void deallocate(void* block) noexcept {
     if (block == nullptr) return;
+    note_given_away(block);
     Heap& family_heap = heap();
     Allocator& allocator = family_heap.allocator();
     const Offset place = family_heap.offset_of(block);
@@ -325,3 +232,7 @@ inline void deallocate(void* block) noexcept {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/heap/shared_heap.ipp"
+#endif

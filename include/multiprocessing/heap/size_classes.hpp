@@ -1,13 +1,15 @@
 // multiprocessing/heap/size_classes.hpp
 //
-// Which sizes count as one: four classes for each doubling, so that a block of its class's size has
-// at most a fifth unused. Floor 1. SPDX-License-Identifier: MIT
+// The size classes of blocks and of runs of pages: four for each doubling, so that at most a fifth
+// of a block is unused. Floor 1. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+
+#include "multiprocessing/detail/requirements.hpp"
 
 namespace multiprocessing::detail {
 
@@ -35,9 +37,9 @@ constexpr std::size_t largest_small_block = std::size_t{1} << 13;
 constexpr unsigned small_classes = class_of_units(largest_small_block / block_alignment) + 1;
 static_assert(units_of_class(small_classes - 1) * block_alignment == largest_small_block);
 
-/// What is asked of a class of small blocks with each of them, so that nothing is divided then.
-/// Small blocks lie in spans, a span holding blocks of one class: it is as small as it can be with
-/// eight blocks in it, for a single one that is in use keeps the whole span from other sizes.
+/// What the allocator asks about the class of each small block: a table, so that it need not
+/// divide. Small blocks lie in spans, and a span has blocks of one class. It is as small as it can
+/// be with eight blocks in it, because a single block in use keeps the whole span from other sizes.
 struct SmallSizes {
     std::array<std::uint16_t, small_classes> units{};     // of 64 bytes, a block
     std::array<std::uint16_t, small_classes> pages{};     // a span

@@ -1,9 +1,10 @@
 // multiprocessing/logging/event.hpp
 //
-// What is logged: the levels, a record, and the one question that a call below the level costs.
+// What is logged: the levels, a record, and the check that is all a call below the level costs.
 // Mirrors the levels of CPython Lib/logging and Lib/multiprocessing/util.py. Floor 2.
 //
-// Light, without fmt: the library's own headers log through this and emit.hpp.
+// This header is light, and does not include fmt: the library's own headers log through it and
+// emit.hpp.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -13,12 +14,11 @@
 #include <chrono>
 #include <climits>
 #include <string>
-#include <string_view>
 
 #include "multiprocessing/detail/text.hpp"
 
-// Programs like to be compiled with -DDEBUG; that must not break this header. (They then have to
-// say 10 instead of mp::DEBUG.)
+// Programs are often compiled with -DDEBUG. That must not break this header. (Such a program has to
+// write 10 instead of mp::DEBUG.)
 #pragma push_macro("DEBUG")
 #pragma push_macro("INFO")
 #pragma push_macro("WARNING")
@@ -31,7 +31,7 @@
 namespace multiprocessing {
 
 /// @{
-/// A level of the log; Python's numbers.
+/// A level of the log, with Python's number.
 inline constexpr int SUBDEBUG = 5;
 inline constexpr int DEBUG = 10;
 inline constexpr int INFO = 20;
@@ -41,7 +41,7 @@ inline constexpr int ERROR = 40;
 /// @}
 
 namespace detail::log_level {
-// The same under names that are nobody's macros.
+// The same levels under names that no program uses for macros.
 inline constexpr int debug = DEBUG;
 inline constexpr int info = INFO;
 inline constexpr int warning = WARNING;
@@ -58,48 +58,33 @@ inline constexpr int nothing = INT_MAX;  // logging was never asked for
 
 namespace multiprocessing {
 
-/// A line of the log, as a handler gets it. The texts live as long as the handler's call.
+/// A line of the log in the form that a handler gets. It can be sent to another process, for
+/// example through a queue to one process that writes the lines of all.
 struct LogRecord {
     int level;                                   ///< as in log, INFO for example
-    std::string_view message;                    ///< the text, formatted
-    std::string_view process_name;               ///< of the process that logs it
+    std::string message;                         ///< the text, formatted
+    std::string process_name;                    ///< of the process that logs it
     pid_t pid;                                   ///< of the process that logs it
     std::chrono::system_clock::time_point time;  ///< when it was logged
 
     friend std::string text_of(const LogRecord& record) {
         return "<LogRecord: multiprocessing, " + std::to_string(record.level) + ", " +
-               std::string(record.process_name) + ", \"" + std::string(record.message) + "\">";
+               record.process_name + ", \"" + record.message + "\">";
     }
 };
 
-/// Returns the name of a level: "INFO"; "Level 15" for one that has none.
+/// Returns the name of a level, such as "INFO", or "Level 15" for a level without a name.
 /// @par Source CPython Lib/logging, getLevelName
-inline std::string level_name(int level) {
-    switch (level) {
-        case 5:
-            return "SUBDEBUG";
-        case 10:
-            return "DEBUG";
-        case 20:
-            return "INFO";
-        case 25:
-            return "SUBWARNING";
-        case 30:
-            return "WARNING";
-        case 40:
-            return "ERROR";
-        default:
-            return "Level " + std::to_string(level);
-    }
-}
+std::string level_name(int level);
 
 namespace detail {
 
-/// What is below it is not logged. As in CPython, that is everything until the program asks for
-/// logging in some way; then what is below WARNING, until it sets another level.
+/// The lowest level that is logged. As in CPython, nothing is logged until the program asks for
+/// logging in some way. Then WARNING and above are logged, until the program sets another level.
 inline constinit std::atomic<int> log_threshold{log_level::nothing};
 
-/// Returns whether `level` is logged. One load: relaxed, as nothing else is read by it.
+/// Returns whether `level` is logged. It costs one load. That is relaxed: no other data depends on
+/// it.
 [[nodiscard]] inline bool logging_enabled(int level) noexcept {
     return level >= log_threshold.load(std::memory_order_relaxed);
 }
@@ -111,3 +96,7 @@ inline constinit std::atomic<int> log_threshold{log_level::nothing};
 
 }  // namespace detail
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/logging/event.ipp"
+#endif

@@ -5,8 +5,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <fmt/core.h>
-
+#include <cstddef>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,82 +14,87 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/fmt_core.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/outlets.hpp"
 
 namespace multiprocessing {
 
-/// The log of this process. All objects are the same one, and cost nothing.
+/// The log of this process. All objects of this class stand for the same log, and cost nothing.
 ///
 ///     mp::get_logger().info("{} of {} done", done, total);
 ///
 /// A call below the level costs one load and a comparison. Its arguments are evaluated, as those of
-/// any function, but not formatted; nor are they copied.
+/// any function, but they are neither formatted nor copied.
 /// @par Processes Any thread of any process may log at any time. Each line is one write(2): lines
-/// of many processes on one file, terminal or pipe do not mix. (On a pipe a line of more than
-/// PIPE_BUF, 4,096 bytes, becomes several lines.) Children have the level and the outlets of their
-/// parent, at the time of their start, under every start method.
+/// of many processes in one file, terminal or pipe do not mix. (In a pipe a line of more than
+/// PIPE_BUF, 4,096 bytes, becomes several lines.) Under every start method, children start with the
+/// level and the outlets that their parent has at that time.
 class Logger {
   public:
     /// Logs a message in fmt's syntax, which is checked at compile time.
-    /// @param level any number; mp::DEBUG and the like are names for some
+    /// @param level any number; mp::DEBUG and the like are names for some of them
     template <class... Args>
-    void log(int level, fmt::format_string<Args...> text, Args&&... args) const {
+    void(log)(int level, fmt::format_string<Args...> text, Args&&... args) const {
         if (detail::logging_enabled(level)) [[unlikely]]
             format(level, text, std::forward<Args>(args)...);
     }
     /// @{
-    /// Logs a line at the level of its name, as log does.
+    /// Logs a line as log does, at the level that its name says.
     template <class... Args>
     void sub_debug(fmt::format_string<Args...> text, Args&&... args) const {
-        log(5, text, std::forward<Args>(args)...);
+        (log)(5, text, std::forward<Args>(args)...);
     }
     template <class... Args>
     void debug(fmt::format_string<Args...> text, Args&&... args) const {
-        log(detail::log_level::debug, text, std::forward<Args>(args)...);
+        (log)(detail::log_level::debug, text, std::forward<Args>(args)...);
     }
     template <class... Args>
     void info(fmt::format_string<Args...> text, Args&&... args) const {
-        log(detail::log_level::info, text, std::forward<Args>(args)...);
+        (log)(detail::log_level::info, text, std::forward<Args>(args)...);
     }
     template <class... Args>
     void sub_warning(fmt::format_string<Args...> text, Args&&... args) const {
-        log(25, text, std::forward<Args>(args)...);
+        (log)(25, text, std::forward<Args>(args)...);
     }
     template <class... Args>
     void warning(fmt::format_string<Args...> text, Args&&... args) const {
-        log(detail::log_level::warning, text, std::forward<Args>(args)...);
+        (log)(detail::log_level::warning, text, std::forward<Args>(args)...);
     }
     template <class... Args>
     void error(fmt::format_string<Args...> text, Args&&... args) const {
-        log(detail::log_level::error, text, std::forward<Args>(args)...);
+        (log)(detail::log_level::error, text, std::forward<Args>(args)...);
     }
     /// @}
 
-    /// Returns the level; what is below it is not logged. WARNING until it is set.
+    /// Returns the level. What is below it is not logged. It is WARNING until it is set.
     [[nodiscard]] int level() const noexcept { return detail::log_threshold.load(); }
 
-    /// Sets the level: for this process, and the children that it starts from now on.
+    /// Sets the level for this process, and for the children that it starts from now on.
     void set_level(int level) const noexcept { detail::set_log_level(level); }
 
-    /// Returns whether a message of this level is logged: for what is costly to gather.
+    /// Returns whether a message of this level is logged. Ask this before costly work for a
+    /// message.
     [[nodiscard]] bool is_enabled_for(int level) const noexcept {
         return detail::logging_enabled(level);
     }
 
-    /// Gives each record to `handler`, instead of the one that was set before; it takes a
-    /// `const mp::LogRecord&`. Standard error then gets the lines only if log_to_stderr is called
-    /// too.
+    /// Gives each record to `handler`, which takes a `const mp::LogRecord&`. It replaces a handler
+    /// that was set before. Standard error then gets the lines only if log_to_stderr is called too.
     ///
     ///     mp::get_logger().set_handler([](const mp::LogRecord& record) {
     ///         spdlog::log(spdlog_level(record.level), "{}", record.message);
     ///     });
     ///
-    /// What it throws is said on standard error. What it logs by itself does not come back to it.
-    /// @par Processes It is called by every thread that logs, at the same time. Forked children
-    /// have it. Spawned ones have it if it is a function, a lambda without captures or a stateless
-    /// functor; one with state does not exist there, so they write on standard error, of which the
-    /// parent's log has a warning, once. A function in a library must be in one that the child
-    /// loads.
+    /// What the handler throws is reported on standard error. What it logs by itself does not come
+    /// back to it.
+    /// @par Processes Every thread that logs calls the handler, also several at the same time.
+    /// Forked children have the handler. Spawned children have it if it is a function, a lambda
+    /// without captures or a stateless functor. A handler with state does not exist there: these
+    /// children write to standard error, and the parent's log has a warning about that, once. A
+    /// function in a library must be in one that the child loads.
     template <class F>
         requires std::is_invocable_v<F&, const LogRecord&>
     void set_handler(F handler) const {
@@ -101,7 +106,7 @@ class Logger {
             install_handler(nullptr, std::move(handler));
         }
     }
-    /// Takes the handler away.
+    /// Removes the handler.
     void set_handler(std::nullptr_t) const { install_handler(nullptr, {}); }
 
     friend std::string text_of(const Logger& logger) {
@@ -112,64 +117,50 @@ class Logger {
     template <class... Args>
     [[gnu::cold, gnu::noinline]] static void format(int level, fmt::format_string<Args...> text,
                                                     Args&&... args) {
-        std::string message;
+        // make_format_args is inside too: it may call a user's format_as, which may throw.
         try {
-            message = fmt::format(text, std::forward<Args>(args)...);
+            format_and_log(level, text, fmt::make_format_args(args...));
         } catch (const std::exception& error) {
-            // A formatter of the user's. As in Python, a log line does not take the program along.
-            return detail::report_log_trouble("a log message could not be formatted", error.what());
+            report_bad_format(error);
         }
-        detail::log_event(level, message);
     }
 
+    [[gnu::cold]] static void format_and_log(int level, fmt::string_view text,
+                                             fmt::format_args args);
+    [[gnu::cold]] static void report_bad_format(const std::exception& error) noexcept;
     [[gnu::cold]] static void install_handler(detail::PlainHandler plain,
-                                              std::function<void(const LogRecord&)> other) {
-        detail::change_outlets([&](detail::LogOutlets& outlets) {
-            outlets.plain_handler = plain;
-            outlets.handler = other;
-        });
-        detail::set_up_logging();
-    }
+                                              std::function<void(const LogRecord&)> other);
 };
 
-/// Returns the logger. From the first call on the library logs its own events too: those of level
-/// WARNING and above, on standard error, until told otherwise.
+/// Returns the logger. From the first call on, the library logs its own events too. Until the
+/// program changes that, it writes those of level WARNING and above to standard error.
 ///
-/// Differs: a level that was set needs no handler to be heard. (Python's logger without one drops
-/// what is below WARNING.)
+/// Differs: a level that was set has its effect without a handler. (Python's logger without a
+/// handler drops what is below WARNING.)
 /// @par Source CPython Lib/multiprocessing/util.py, get_logger
-inline Logger get_logger() noexcept {
-    detail::set_up_logging();
-    return {};
-}
+Logger get_logger() noexcept;
 
 /// Writes the log to standard error, as `[INFO/Process-1] message`.
 ///
 /// Differs: a second call does not write every line twice.
-/// @param level what to log; none: as it was, at first WARNING
+/// @param level the lowest level to log; none: the level stays as it is, at first WARNING
 /// @par Source CPython Lib/multiprocessing/util.py, log_to_stderr
-inline Logger log_to_stderr(std::optional<int> level = std::nullopt) {
-    detail::change_outlets([](detail::LogOutlets& outlets) { outlets.to_stderr = true; });
-    if (level) detail::set_log_level(*level);
-    return get_logger();
-}
+Logger log_to_stderr(std::optional<int> level = std::nullopt);
 
-/// Writes the log to a file, behind what is there. `{pid}` and `{name}` in its name stand for the
-/// process's: so each process of the family has a file of its own, opened with its first line.
+/// Appends the log to a file. `{pid}` and `{name}` in the file's name stand for the id and the name
+/// of the process. So each process of the family has its own file, which is opened for its first
+/// line.
 ///
 ///     mp::log_to_file("run-{pid}.log", mp::INFO);
 ///
-/// A child that cannot open its file says so on standard error, once, and writes the lines there.
-/// @param level what to log; none: as it was, at first WARNING
+/// A child that cannot open its file reports that on standard error, once, and writes the lines
+/// there.
+/// @param level the lowest level to log; none: the level stays as it is, at first WARNING
 /// @throws std::system_error when this process's file cannot be opened: ENOENT, EACCES, EMFILE
-inline Logger log_to_file(std::string_view name, std::optional<int> level = std::nullopt) {
-    const std::string pattern = detail::absolute_pattern(name);
-    const auto name_of = detail::log_process_name.load();
-    detail::install_log_file(detail::open_log_file(
-        detail::log_file_name(pattern, name_of != nullptr ? name_of() : "MainProcess")));
-    detail::change_outlets([&](detail::LogOutlets& outlets) { outlets.file_pattern = pattern; });
-    if (level) detail::set_log_level(*level);
-    return get_logger();
-}
+Logger log_to_file(std::string_view name, std::optional<int> level = std::nullopt);
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/logging/logger.ipp"
+#endif

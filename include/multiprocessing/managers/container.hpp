@@ -1,15 +1,15 @@
 // multiprocessing/managers/container.hpp
 //
-// What a manager's dict and list have in common: a lock, and the manager they belong to. A process
-// that is killed with the lock held has either committed its change or not, so the next one has
-// only to count anew. Floor 6. Start at ContainerLock. SPDX-License-Identifier: MIT
+// What a manager's dict and list have in common: a lock, and the manager they belong to. When a
+// process is killed while it holds the lock, its change is either committed or not. So the next
+// holder only has to count the entries again. Floor 6. Start at ContainerLock.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
-#include "multiprocessing/errors.hpp"
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
 
@@ -21,11 +21,14 @@ struct ManagerState : SharedObject {
 
     ManagerState() noexcept : SharedObject(ObjectKind::plain) {}
 
-    void check() const {
+    /// @throws ValueError when the manager was shut down
+    void check_usable() const {
         if (is_down.load(std::memory_order_acquire) != 0) [[unlikely]]
-            throw ValueError("the manager of this object was shut down: keep the manager for as "
-                             "long as its dicts, lists and namespaces are used");
+            throw_shut_down();
     }
+
+  private:
+    [[noreturn, gnu::cold]] static void throw_shut_down();
 };
 
 /// The head of a container.
@@ -33,8 +36,8 @@ struct ContainerState : SharedObject {
     LockWord lock;                       // 24
     Offset manager;                      // 32  ManagerState, of which the container has a count
     std::atomic<Offset> table{0};        // 40  what it holds now
-    std::atomic<std::uint64_t> user{0};  // 48  this_thread() of who runs a function of the
-                                         //     program's
+    std::atomic<std::uint64_t> user{0};  // 48  this_thread() of the thread that runs a function of
+                                         //     the program's
 
     ContainerState(ObjectKind kind, const AnyHandle& manager_handle) noexcept
         : SharedObject(kind), manager(manager_handle.offset()) {
@@ -47,24 +50,28 @@ struct ContainerState : SharedObject {
     /// Drops the count of the manager, at the container's end.
     void leave_manager() noexcept { drop_reference(manager_state()); }
 
-    /// Whether a process was killed with the lock, so that counts may be wrong.
+    /// Says whether a process was killed while it held the lock. The counts may be wrong then.
     [[nodiscard]] bool is_left_behind() const {
         const ProcessId holder = lock.holder();
-        return holder && is_dead(holder, true);
+        if (holder && is_dead(holder, true)) return true;
+        // This is read last: the process that notices the death marks the lock before it takes the
+        // holder's name away.
+        return lock.is_abandoned();
     }
 
-    /// Takes the lock. @returns whether its holder was killed, so that counts may be wrong
+    /// Takes the lock.
+    /// @returns whether its holder was killed. The counts may be wrong then, and the lock is marked
+    /// as abandoned until recover is called
     bool acquire() {
         if (lock.try_fast()) [[likely]]
             return false;
-        if (lock.holder() == self() && user.load(std::memory_order_relaxed) == this_thread()) {
-            throw RuntimeError("a function that changes an element of a manager's dict or list "
-                               "uses that same dict or list, whose lock it holds");
-        }
-        if (!lock.recover()) return false;
-        user.store(0, std::memory_order_relaxed);
-        return true;
+        return acquire_slowly();
     }
+
+  private:
+    /// Takes the lock when it is not free. @returns as acquire
+    /// @throws RuntimeError when this thread holds it, and runs a function of the program's
+    bool acquire_slowly();
 };
 static_assert(sizeof(ContainerState) == 56);
 
@@ -74,9 +81,12 @@ class ContainerLock {
   public:
     /// @throws ValueError when the manager was shut down
     explicit ContainerLock(State& state) : state_(state) {
-        state.manager_state().check();
-        if (state.acquire()) [[unlikely]]
+        state.manager_state().check_usable();
+        if (state.acquire()) [[unlikely]] {
             state.recount();
+            // Not earlier: a process that looks without the lock relies on the mark.
+            state.lock.recover();
+        }
     }
     ContainerLock(const ContainerLock&) = delete;
     ContainerLock& operator=(const ContainerLock&) = delete;
@@ -92,7 +102,7 @@ class ContainerLock {
     State& state_;
 };
 
-/// Notes that this thread runs a function of the program's with the lock held.
+/// Notes that this thread runs a function of the program's while it holds the lock.
 class UserCall {
   public:
     explicit UserCall(ContainerState& state) noexcept : state_(state) {
@@ -107,3 +117,7 @@ class UserCall {
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/container.ipp"
+#endif

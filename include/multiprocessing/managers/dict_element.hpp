@@ -14,8 +14,8 @@ namespace multiprocessing {
 template <class K, class V>
 class DictProxy;
 
-/// An entry of a dict's snapshot. It is the pair of key and value, and in a loop over the keys, as
-/// Python's, it is the key.
+/// An entry of a dict's snapshot. It is a pair of key and value. In a loop over the keys, as Python
+/// has it, it converts to the key.
 ///
 ///     for (const auto& [key, value] : dict) …        for (const std::string& key : dict) …
 template <class K, class V>
@@ -27,8 +27,8 @@ struct DictItem : std::pair<K, V> {
 
 namespace detail {
 
-/// Returns what `container[index]` is, good for longer than the container; a signed index where the
-/// container wants an unsigned one.
+/// Returns what `container[index]` is, in a form that may outlive the container. A signed index is
+/// converted where the container wants an unsigned one.
 template <class Container, class Index>
 auto element_of(Container container, Index&& index) {
     const auto at = [&](auto&& place) {
@@ -42,7 +42,8 @@ auto element_of(Container container, Index&& index) {
     }
 }
 
-/// What `d[k]` is. It refers to the dict's handle for as long as the expression lasts.
+/// What `d[k]` is. Of a dict with a name it borrows the handle, for as long as the expression
+/// lasts.
 template <class K, class V>
 class DictElement : public AccessOperators<DictElement<K, V>, V> {
   public:
@@ -65,13 +66,13 @@ class DictElement : public AccessOperators<DictElement<K, V>, V> {
     }
     const DictElement& operator=(const DictElement& other) const { return *this = other.load(); }
 
-    /// Of a nested container: d["outer"]["inner"].
+    /// Returns an element of a nested container: d["outer"]["inner"].
     template <class Index>
         requires requires(const V& value, Index&& index) { value[std::forward<Index>(index)]; }
     auto operator[](Index&& index) const {
         return detail::element_of(load(), std::forward<Index>(index));
     }
-    /// A copy of the value, for its members: d["list"]->append(1).
+    /// A copy of the value, to use its members: d["list"]->append(1).
     struct Arrow {
         V value;
         V* operator->() noexcept { return &value; }

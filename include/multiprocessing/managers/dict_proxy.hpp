@@ -6,19 +6,20 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <iterator>
 #include <map>
-#include <memory>
 #include <optional>
 #include <ranges>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/detail/text.hpp"
-#include "multiprocessing/errors.hpp"
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_element.hpp"
@@ -34,8 +35,9 @@ namespace detail {
 /// new value.
 template <class F, class V>
 void apply_change(F& change, V& value) {
-    if constexpr (std::is_invocable_v<F&, const V&> &&
-                  !std::is_void_v<std::invoke_result_t<F&, V&>> &&
+    // The first question is whether it also takes a temporary. Asked whether it takes a constant, a
+    // generic lambda that changes its argument would have to be compiled for one.
+    if constexpr (std::is_invocable_v<F&, V> && !std::is_void_v<std::invoke_result_t<F&, V&>> &&
                   std::is_convertible_v<std::invoke_result_t<F&, V&>, V>) {
         value = change(value);
     } else {
@@ -45,36 +47,40 @@ void apply_change(F& change, V& value) {
 
 }  // namespace detail
 
-/// A dict in shared memory, in insertion order; a handle. It is used like a std::map, with Python's
-/// methods; each call is one step, between whose beginning and end no other process comes.
+/// A dict in shared memory, in insertion order. The object is a handle. It is used like a std::map,
+/// and has Python's methods. Each call is one step: no other process comes in between.
 ///
 ///     auto d = manager.dict<std::string, int>();   d["k"] = 1;   d["k"] += 1;   int x = d["k"];
 ///
-/// Values are copies: to change a vector in a dict, use update_with, or store it again.
+/// Values are copies. To change a vector in a dict, use update_with, or store it again.
 /// @par Processes One that is killed in the middle of a call leaves the dict as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, DictProxy
 template <class K, class V>
 class DictProxy {
   public:
-    /// The type of its keys.
+    /// The type of the keys.
     using key_type = K;
-    /// The type of its values.
+    /// The type of the values.
     using mapped_type = V;
+    /// What a loop over it gives.
     using value_type = DictItem<K, V>;
+
+    /// Makes an empty proxy. Assign to it first: before that each use throws ValueError.
+    DictProxy() = default;
 
     // --- one entry ---
 
-    /// Returns the entry of the key: it can be read (@throws KeyError when there is none), assigned
+    /// Returns the entry of the key. It can be read (@throws KeyError when there is none), assigned
     /// and changed: d[k] += 1.
     ///
-    /// What a named dict gives refers to that dict, as a reference into a std::map does.
+    /// The entry of a dict with a name refers to that dict, as a reference into a std::map does.
     detail::DictElement<K, V> operator[](K key) const& {
         return {detail::Borrowed{}, *this, std::move(key)};
     }
-    /// The same of a dict without a name, which the entry keeps.
+    /// The same of a dict without a name. The entry keeps that dict.
     detail::DictElement<K, V> operator[](K key) && { return {std::move(*this), std::move(key)}; }
 
-    /// @throws KeyError when there is no such key
+    /// Returns the value of the key. @throws KeyError when there is no such key
     [[nodiscard]] V at(const K& key) const {
         const detail::EncodedKey<K> encoded(key);
         const std::optional<detail::OwnedWord> found = read(encoded);
@@ -111,7 +117,7 @@ class DictProxy {
             state().insert(encoded.hash(), encoded.take(), std::move(word));
         }
     }
-    /// Returns the value of the key, which is set to `value` when there is none.
+    /// Returns the value of the key. When there is none, sets it to `value` first.
     V setdefault(const K& key, const V& value) const {
         detail::EncodedKey<K> encoded(key);
         detail::OwnedWord word = detail::encode(value);
@@ -128,8 +134,8 @@ class DictProxy {
         return detail::decode<V>(found.get());
     }
 
-    /// Changes the value of the key in one step: `change(V&)`, or `V change(V)`. If it throws,
-    /// nothing has changed. It must not use this dict.
+    /// Changes the value of the key in one step, by a call of `change(V&)` or `V change(V)`. If the
+    /// function throws, nothing has changed. It must not use this dict.
     /// @returns the new value
     /// @throws KeyError when there is no such key
     template <class F>
@@ -142,7 +148,7 @@ class DictProxy {
         return change_entry(key, change, &initial);
     }
 
-    /// Takes an entry out. @returns how many there were: 0 or 1
+    /// Takes an entry out. @returns how many were taken out: 0 or 1
     std::size_t erase(const K& key) const {
         return take(detail::EncodedKey<K>(key)).has_value() ? 1 : 0;
     }
@@ -158,14 +164,10 @@ class DictProxy {
         const auto taken = take(detail::EncodedKey<K>(key));
         return taken ? detail::decode<V>(taken->value.get()) : std::move(otherwise);
     }
-    /// Takes the entry out that was put in last. @throws KeyError when the dict is empty
+    /// Takes the entry out that was put in last, and returns it. @throws KeyError when the dict is
+    /// empty
     std::pair<K, V> popitem() const {
-        const auto taken = [this] {
-            const Lock lock(state());
-            detail::DictEntry* const entry = state().last();
-            if (entry == nullptr) throw KeyError("popitem(): dictionary is empty");
-            return state().erase(*entry);
-        }();
+        const detail::DictState::Words taken = state().popitem();
         return {detail::decode<K>(taken.key.get()), detail::decode<V>(taken.value.get())};
     }
 
@@ -173,30 +175,30 @@ class DictProxy {
 
     /// Returns how many entries there are.
     [[nodiscard]] std::size_t size() const {
-        state().manager_state().check();
-        if (state().is_left_behind()) const Lock lock(state());  // which counts anew
+        state().manager_state().check_usable();
+        if (state().is_left_behind()) const Lock lock(state());  // which counts again
         return state().size();
     }
     /// Says whether there is none.
     [[nodiscard]] bool empty() const { return size() == 0; }
 
     /// Takes all entries out, in one step.
-    void clear() const { assign(std::initializer_list<std::pair<K, V>>{}, true); }
+    void clear() const { state().clear(); }
 
-    /// Sets the values of many keys, in one step. @param entries pairs, a map, or a DictProxy
+    /// Sets the values of many keys, in one step. @param entries pairs, a map or a DictProxy
     template <std::ranges::input_range Entries>
     void update(const Entries& entries) const {
-        assign(entries, false);
+        assign(entries);
     }
     /// Sets the values of the keys listed, in one step.
-    void update(std::initializer_list<std::pair<K, V>> entries) const { assign(entries, false); }
+    void update(std::initializer_list<std::pair<K, V>> entries) const { assign(entries); }
     /// Sets the values of the keys of another dict, as they were at one moment.
-    void update(const DictProxy& other) const { assign(other.items(), false); }
+    void update(const DictProxy& other) const { assign(other.items()); }
 
     /// Returns the entries as they were at one moment, in the order of their insertion.
     [[nodiscard]] std::vector<std::pair<K, V>> items() const {
         std::vector<std::pair<K, V>> items;
-        for (const auto& [key, value] : snapshot()) {
+        for (const auto& [key, value] : state().snapshot()) {
             items.emplace_back(detail::decode<K>(key.get()), detail::decode<V>(value.get()));
         }
         return items;
@@ -204,13 +206,17 @@ class DictProxy {
     /// Returns the keys as they were at one moment, in the order of their insertion.
     [[nodiscard]] std::vector<K> keys() const {
         std::vector<K> keys;
-        for (const auto& word : snapshot()) keys.push_back(detail::decode<K>(word.key.get()));
+        for (const auto& entry : state().snapshot()) {
+            keys.push_back(detail::decode<K>(entry.key.get()));
+        }
         return keys;
     }
     /// Returns the values as they were at one moment, in the order of their insertion.
     [[nodiscard]] std::vector<V> values() const {
         std::vector<V> values;
-        for (const auto& word : snapshot()) values.push_back(detail::decode<V>(word.value.get()));
+        for (const auto& entry : state().snapshot()) {
+            values.push_back(detail::decode<V>(entry.value.get()));
+        }
         return values;
     }
     /// Returns the entries as a std::map.
@@ -219,10 +225,10 @@ class DictProxy {
         for (auto& [key, value] : items()) map.emplace(std::move(key), std::move(value));
         return map;
     }
-    /// As Python's copy(): the entries, no longer shared.
+    /// Returns the entries, no longer shared, as Python's copy() does.
     [[nodiscard]] std::map<K, V> copy() const { return to_map(); }
 
-    /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
+    /// Begins a loop over a snapshot. Later changes of other processes do not matter to the loop.
     [[nodiscard]] auto begin() const {
         std::vector<value_type> entries;
         for (auto& [key, value] : items()) {
@@ -230,7 +236,7 @@ class DictProxy {
         }
         return detail::SnapshotIterator<value_type>(std::move(entries));
     }
-    /// Ends the walk.
+    /// Ends the loop.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same dict.
@@ -238,11 +244,12 @@ class DictProxy {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: a new dict of a manager.
+    /// For the library: makes a new dict of a manager.
     explicit DictProxy(const detail::Handle<detail::ManagerState>& manager)
         : handle_(make(manager)) {}
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: returns the handle that travels.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes a proxy of a handle that has arrived.
     static DictProxy from_shared_handle(detail::AnyHandle handle) {
         return DictProxy(std::move(handle));
     }
@@ -271,7 +278,7 @@ class DictProxy {
         }
     }
 
-    [[nodiscard]] detail::DictState& state() const noexcept { return *handle_; }
+    [[nodiscard]] detail::DictState& state() const { return *handle_; }
 
     static detail::OwnedWord copy_of_value(const detail::DictEntry& entry) noexcept {
         return detail::OwnedWord::copy_of(entry.value.load(std::memory_order_relaxed),
@@ -285,7 +292,7 @@ class DictProxy {
         return copy_of_value(*entry);
     }
 
-    std::optional<detail::DictState::Erased> take(const detail::EncodedKey<K>& key) const {
+    std::optional<detail::DictState::Words> take(const detail::EncodedKey<K>& key) const {
         const Lock lock(state());
         detail::DictEntry* const entry = state().find(key);
         if (entry == nullptr) return std::nullopt;
@@ -313,35 +320,15 @@ class DictProxy {
         return value;
     }
 
-    /// Words of an entry, counted.
-    struct Words {
-        detail::OwnedWord key;
-        detail::OwnedWord value;
-    };
-    static Words copy_of(const detail::DictEntry& entry) noexcept {
-        return {detail::OwnedWord::copy_of(entry.key, !detail::is_inline<K>), copy_of_value(entry)};
-    }
-    [[nodiscard]] std::vector<Words> snapshot() const {
-        std::vector<Words> words;
-        const Lock lock(state());
-        words.reserve(state().size());
-        state().for_each([&](const detail::DictEntry& entry) { words.push_back(copy_of(entry)); });
-        return words;
-    }
-
     /// Returns `{'a': 1}`, as str(d) in Python.
     [[nodiscard]] std::string text() const {
-        std::vector<Words> words;
-        {
-            const detail::Glance glance(state());
-            if (const auto why = glance.obstacle(); !why.empty()) {
-                return detail::unseen_text("DictProxy", "dict", &state(), why);
-            }
-            state().for_each_of(detail::most_items + 1, [&](const detail::DictEntry& entry) {
-                words.push_back(copy_of(entry));
-            });
+        constexpr bool can_print = detail::is_printable<K>() && detail::is_printable<V>();
+        std::vector<detail::DictState::Words> words;
+        std::uint32_t count = 0;
+        if (const auto why = state().glance(words, can_print ? nullptr : &count); !why.empty()) {
+            return detail::unseen_text("DictProxy", "dict", &state(), why);
         }
-        if constexpr (detail::is_printable<K>() && detail::is_printable<V>()) {
+        if constexpr (can_print) {
             std::string text;
             detail::ItemsText items(text, "{");
             for (const auto& [key, value] : words) {
@@ -350,19 +337,14 @@ class DictProxy {
             items.end("}");
             return text;
         } else {
-            return detail::size_text("DictProxy", state().size());
+            return detail::size_text("DictProxy", count);
         }
     }
 
-    struct FreeTable {
-        void operator()(detail::DictTable* table) const noexcept { detail::deallocate(table); }
-    };
-    using TablePointer = std::unique_ptr<detail::DictTable, FreeTable>;
-
-    /// Sets the values of many keys. All are encoded before the lock is taken, and belong to
-    /// `words` and `keys` until the new table has become the dict's.
+    /// Sets the values of many keys. The values are encoded before the lock is taken. They belong
+    /// to `words`, and new keys to `keys`, until the new table has become the dict's.
     template <class Entries>
-    void assign(const Entries& entries, bool from_nothing) const {
+    void assign(const Entries& entries) const {
         std::vector<std::pair<K, detail::OwnedWord>> words;
         for (const auto& [key, value] : entries) {
             words.emplace_back(static_cast<K>(key), detail::encode<V>(static_cast<V>(value)));
@@ -371,12 +353,11 @@ class DictProxy {
         std::vector<std::uint64_t> replaced;
         keys.reserve(words.size());
         replaced.reserve(words.size());
-        TablePointer old;
+        detail::DictTablePointer old;
         {
             const Lock lock(state());
-            std::uint32_t count = from_nothing ? 0 : state().size();
-            TablePointer fresh(from_nothing ? &detail::DictTable::make(words.size())
-                                            : &state().copy_for(count + words.size()));
+            std::uint32_t count = state().size();
+            detail::DictTablePointer fresh(&state().copy_for(count + words.size()));
             for (const auto& [key, word] : words) {
                 detail::EncodedKey<K> encoded(key);
                 const auto equals = [&](std::uint64_t other) { return encoded.equals(other); };
@@ -393,7 +374,6 @@ class DictProxy {
             for (auto& key : keys) key.release();
         }
         for (const std::uint64_t word : replaced) detail::OwnedWord(word, !detail::is_inline<V>);
-        if (from_nothing) state().drop_entries(*old);
     }
 
     detail::Handle<detail::DictState> handle_;

@@ -1,43 +1,42 @@
 // multiprocessing/managers/dict_state.hpp
 //
 // A dict in the family's heap: a table of entries in the order of their insertion, and an index
-// into it by hash, as CPython's dict has been since 3.6 (Objects/dictobject.c). It knows nothing of
+// into it by hash, as CPython's dict has been since 3.6 (Objects/dictobject.c). It does not know
 // the types of keys and values. Floor 6. Start at DictState.
 //
-// Every change is committed by one store, so no second copy is needed to survive a kill:
+// One store commits each change, so no second copy is needed to survive a kill:
 //   a new entry      the table's `used`, once the entry and its slot in the index are written
 //   another value    the entry's value
 //   an erased entry  the entry's hash, to 0; its slot stays
 //   all the rest     (growth, clear, an update of many) the dict's `table`, once a new one is made
-// A slot of an entry that was never committed may stay behind. It points beyond `used`, or later to
-// an entry with another key, and is passed over in both cases.
+// The slot of an entry that was never committed may stay behind. It points beyond `used`, or later
+// to an entry with another key. A search passes over it in both cases.
 //
 // The bytes of a table:
 //      0  DictTable
 //     16  DictEntry × capacity
-//      …  u32 × slots   the index: 0 free, else the number of an entry plus 1
+//      …  u32 × slot_count   the index: 0 free, else the number of an entry plus 1
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <new>
+#include <memory>
+#include <string_view>
 #include <vector>
 
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/word.hpp"
 
 namespace multiprocessing::detail {
 
+/// One entry of a dict, or the trace of one that was erased.
 struct DictEntry {
-    std::atomic<std::uint64_t> hash;   //  0  odd; 0: erased
-    std::uint64_t key;                 //  8  see word.hpp
-    std::atomic<std::uint64_t> value;  // 16  the same
+    std::atomic<std::uint64_t> hash;   //  0  odd; 0 when erased
+    std::uint64_t key;                 //  8  a word, see word.hpp
+    std::atomic<std::uint64_t> value;  // 16  a word too
 
     [[nodiscard]] bool is_live() const noexcept {
         return hash.load(std::memory_order_relaxed) != 0;
@@ -45,27 +44,15 @@ struct DictEntry {
 };
 static_assert(sizeof(DictEntry) == 24);
 
+/// The head of a table.
 struct DictTable {
-    std::uint32_t capacity;           //  0  entries
-    std::uint32_t slots;              //  4  a power of two
-    std::atomic<std::uint32_t> used;  //  8  entries that were committed
-    std::uint32_t filled;             // 12  slots that are not free
+    std::uint32_t capacity;           //  0  how many entries there is room for
+    std::uint32_t slot_count;         //  4  a power of two
+    std::atomic<std::uint32_t> used;  //  8  how many entries were committed
+    std::uint32_t filled;             // 12  how many slots are not free
 
-    /// Makes an empty table for at least `entries`. @throws std::bad_alloc
-    static DictTable& make(std::size_t entries) {
-        const std::size_t slots =
-            std::bit_ceil(std::max<std::size_t>(8, entries + entries / 2 + 1));
-        if (slots > std::size_t{1} << 31) throw std::bad_alloc();
-        const std::size_t capacity = slots / 3 * 2;
-        const std::size_t index_at = sizeof(DictTable) + capacity * sizeof(DictEntry);
-        auto* const table = new (allocate(index_at + slots * sizeof(std::uint32_t))) DictTable;
-        table->capacity = static_cast<std::uint32_t>(capacity);
-        table->slots = static_cast<std::uint32_t>(slots);
-        table->used.store(0, std::memory_order_relaxed);
-        table->filled = 0;
-        std::memset(table->index(), 0, slots * sizeof(std::uint32_t));
-        return *table;
-    }
+    /// Makes an empty table with room for at least `entries`. @throws std::bad_alloc
+    static DictTable& make(std::size_t entries);
 
     [[nodiscard]] DictEntry* entries() noexcept { return reinterpret_cast<DictEntry*>(this + 1); }
     [[nodiscard]] std::uint32_t* index() noexcept {
@@ -81,7 +68,7 @@ struct DictTable {
     DictEntry* find(std::uint64_t hash, Equals equals) {
         const std::uint32_t last = end();
         for (std::uint64_t slot = hash >> 1;; ++slot) {
-            const std::uint32_t number = index()[slot & (slots - 1)];
+            const std::uint32_t number = index()[slot & (slot_count - 1)];
             if (number == 0) return nullptr;
             if (number > last) continue;
             DictEntry& entry = entries()[number - 1];
@@ -91,7 +78,7 @@ struct DictTable {
         }
     }
 
-    /// Appends an entry. @pre has_room(), and there is none with an equal key
+    /// Appends an entry. @pre has_room(), and no entry has an equal key
     void append(std::uint64_t hash, std::uint64_t key, std::uint64_t value) noexcept {
         const std::uint32_t number = end();
         DictEntry& entry = entries()[number];
@@ -99,31 +86,29 @@ struct DictTable {
         entry.key = key;
         entry.value.store(value, std::memory_order_relaxed);
         std::uint64_t slot = hash >> 1;
-        while (index()[slot & (slots - 1)] != 0) ++slot;
-        index()[slot & (slots - 1)] = number + 1;
+        while (index()[slot & (slot_count - 1)] != 0) ++slot;
+        index()[slot & (slot_count - 1)] = number + 1;
         ++filled;
-        used.store(number + 1, std::memory_order_release);  // commits, should it be the dict's
+        used.store(number + 1, std::memory_order_release);  // commits, if it is the dict's table
     }
 };
 static_assert(sizeof(DictTable) == 16);
 
-/// A dict. All but the constructor and destroy() need the lock, see ContainerLock.
+/// A table that belongs to no dict. The counts that its entries hold are not dropped with it.
+struct FreeDictTable {
+    void operator()(DictTable* table) const noexcept { deallocate(table); }
+};
+using DictTablePointer = std::unique_ptr<DictTable, FreeDictTable>;
+
+/// A dict. The caller holds the lock, see ContainerLock, except for the constructor and destroy(),
+/// and for the functions at the end, which take it themselves.
 struct DictState : ContainerState {
     static constexpr ObjectKind object_kind = ObjectKind::dict;
     std::uint32_t keys_are_blobs;    // 56
     std::uint32_t values_are_blobs;  // 60
 
-    DictState(const AnyHandle& manager_handle, bool blob_keys, bool blob_values)
-        : ContainerState(object_kind, manager_handle),
-          keys_are_blobs(blob_keys),
-          values_are_blobs(blob_values) {
-        try {
-            table = heap().offset_of(&DictTable::make(0));
-        } catch (...) {
-            leave_manager();
-            throw;
-        }
-    }
+    /// @throws std::bad_alloc
+    DictState(const AnyHandle& manager_handle, bool blob_keys, bool blob_values);
 
     /// How many entries there are.
     [[nodiscard]] std::atomic<std::uint32_t>& live() noexcept { return extra; }
@@ -132,10 +117,12 @@ struct DictState : ContainerState {
     [[nodiscard]] DictTable& current() const noexcept {
         return *heap().at<DictTable>(table.load(std::memory_order_relaxed));
     }
+    /// Returns how many entries there are. After a kill it is wrong until recount() is called.
     [[nodiscard]] std::uint32_t size() const noexcept {
         return live().load(std::memory_order_relaxed);
     }
 
+    /// Returns the entry with an equal key, or null. @tparam Key an EncodedKey
     template <class Key>
     [[nodiscard]] DictEntry* find(const Key& key) const {
         return current().find(key.hash(), [&](std::uint64_t word) { return key.equals(word); });
@@ -148,45 +135,31 @@ struct DictState : ContainerState {
         return {old, values_are_blobs != 0};
     }
 
-    /// Appends an entry. @pre find() has said that there is none with this key
+    /// Appends an entry. @pre find() has returned null for its key
     void insert(std::uint64_t hash, OwnedWord key, OwnedWord value) {
         if (!current().has_room()) rebuild(size() + 1);
         current().append(hash, key.release(), value.release());
         live().store(size() + 1, std::memory_order_relaxed);
     }
 
-    struct Erased {
+    /// The words of an entry: a count of each.
+    struct Words {
         OwnedWord key;
         OwnedWord value;
     };
     /// Takes an entry out. @returns what it held
-    Erased erase(DictEntry& entry) noexcept {
-        Erased erased{{entry.key, keys_are_blobs != 0},
-                      {entry.value.load(std::memory_order_relaxed), values_are_blobs != 0}};
-        entry.hash.store(0, std::memory_order_release);  // commits
-        live().store(size() - 1, std::memory_order_relaxed);
-        // So that popitem, which looks from the end, finds the last one at once.
-        DictTable& now = current();
-        std::uint32_t end = now.end();
-        while (end > 0 && !now.entries()[end - 1].is_live()) --end;
-        now.used.store(end, std::memory_order_relaxed);
-        return erased;
-    }
+    Words erase(DictEntry& entry) noexcept;
     /// Returns the last entry, or null.
-    [[nodiscard]] DictEntry* last() const noexcept {
-        DictTable& now = current();
-        for (std::uint32_t end = now.end(); end > 0; --end) {
-            if (now.entries()[end - 1].is_live()) return &now.entries()[end - 1];
-        }
-        return nullptr;
-    }
+    [[nodiscard]] DictEntry* last() const noexcept;
+    /// Returns a copy of an entry's words, which the entry keeps.
+    [[nodiscard]] Words copy_of(const DictEntry& entry) const noexcept;
 
     /// Calls `f` with each entry, in order.
     template <class F>
     void for_each(F f) const {
         for_each_of(SIZE_MAX, f);
     }
-    /// Calls `f` with the first entries, `most` at the most.
+    /// Calls `f` with the first entries, with `most` of them at most.
     template <class F>
     void for_each_of(std::size_t most, F f) const {
         DictTable& now = current();
@@ -197,52 +170,41 @@ struct DictState : ContainerState {
         }
     }
 
-    /// Makes a table like the current one, with room for `entries`, that holds no counts.
-    [[nodiscard]] DictTable& copy_for(std::size_t entries) const {
-        DictTable& fresh = DictTable::make(std::max<std::size_t>(entries, size()) * 3 / 2);
-        for_each([&](const DictEntry& entry) {
-            fresh.append(entry.hash.load(std::memory_order_relaxed), entry.key,
-                         entry.value.load(std::memory_order_relaxed));
-        });
-        return fresh;
-    }
-    /// Makes `fresh` the dict's table. @returns the old one, which is the caller's to free
-    DictTable& flip(DictTable& fresh, std::uint32_t entries) noexcept {
-        DictTable& old = current();
-        table.store(heap().offset_of(&fresh), std::memory_order_release);  // commits
-        live().store(entries, std::memory_order_relaxed);
-        return old;
-    }
-    [[gnu::noinline]] void rebuild(std::size_t entries) {
-        deallocate(&flip(copy_for(entries), size()));
-    }
+    /// Makes a table like the current one, with room for `entries`. It holds no counts.
+    /// @throws std::bad_alloc
+    [[nodiscard]] DictTable& copy_for(std::size_t entries) const;
+    /// Makes `fresh` the dict's table. @returns the old one, which the caller frees
+    DictTable& flip(DictTable& fresh, std::uint32_t entries) noexcept;
+    /// Makes room for `entries`, without the traces of erased ones. @throws std::bad_alloc
+    void rebuild(std::size_t entries);
 
-    /// Counts anew, after a kill.
-    void recount() noexcept {
-        DictTable& now = current();
-        std::uint32_t count = 0;
-        for_each([&](const DictEntry&) { ++count; });
-        live().store(count, std::memory_order_relaxed);
-        now.filled = static_cast<std::uint32_t>(
-            now.slots - std::count(now.index(), now.index() + now.slots, 0u));
-    }
+    /// Returns how many entries there are, also when size() may be wrong.
+    [[nodiscard]] std::uint32_t count() const noexcept;
+    /// Counts again, after a kill.
+    void recount() noexcept;
 
     /// Drops what the entries of a table hold.
-    void drop_entries(DictTable& dropped) const noexcept {
-        for (std::uint32_t i = 0; i < dropped.end(); ++i) {
-            DictEntry& entry = dropped.entries()[i];
-            if (!entry.is_live()) continue;
-            OwnedWord(entry.key, keys_are_blobs != 0);
-            OwnedWord(entry.value.load(std::memory_order_relaxed), values_are_blobs != 0);
-        }
-    }
+    void drop_entries(DictTable& dropped) const noexcept;
 
-    void destroy() noexcept {
-        drop_entries(current());
-        deallocate(&current());
-        leave_manager();
-    }
+    void destroy() noexcept;
+
+    // --- with the lock, which they take themselves ---
+
+    /// Takes the last entry out. @returns what it held @throws KeyError when the dict is empty
+    Words popitem();
+    /// Takes all entries out, in one step. @throws std::bad_alloc; then nothing has changed
+    void clear();
+    /// Returns the words of all entries, in order.
+    [[nodiscard]] std::vector<Words> snapshot();
+    /// Appends the words of the first entries to `words`: what there is to print, and one more.
+    /// @param number where to write how many entries there are; or null
+    /// @returns why they cannot be seen; empty when they can
+    std::string_view glance(std::vector<Words>& words, std::uint32_t* number = nullptr);
 };
 static_assert(sizeof(DictState) <= 64);
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/dict_state.ipp"
+#endif

@@ -1,8 +1,8 @@
 // multiprocessing/managers/key.hpp
 //
-// Keys of a dict. The processes of a family have no hash function in common but that of the bytes,
-// so a key is hashed and compared as it travels, where that is sound: equal keys have equal bytes.
-// Else its own std::hash and == decide. Floor 6. Start at EncodedKey.
+// Keys of a dict. The only hash function that the processes of a family have in common is that of
+// the bytes. So a key is hashed and compared in the form in which it travels, where equal keys have
+// equal bytes. Elsewhere the key's own std::hash and == decide. Floor 6. Start at EncodedKey.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,12 +29,24 @@ consteval bool all_have_canonical_bytes(TypeList<Ts...>) {
     return (has_canonical_bytes<std::remove_cv_t<Ts>>() && ...);
 }
 
-/// Says whether two Ts are equal exactly when the bytes are that they travel as. Not so for types
-/// with padding, floating-point numbers (0.0 == -0.0), hash tables (they have any order), and types
-/// that travel by functions of their own.
+/// Says whether a pair or tuple that travels as its bytes has only the bytes of its elements.
+template <class... Ts>
+consteval bool has_no_padding(std::size_t size, TypeList<Ts...>) {
+    return size == (std::size_t{0} + ... + (std::is_empty_v<Ts> ? 0 : sizeof(Ts)));
+}
+
+/// Says whether two Ts are equal exactly when the bytes they travel as are equal. That is not so
+/// for types with padding, for floating-point numbers (0.0 == -0.0), for hash tables (their order
+/// may be any), and for types that travel by functions of their own.
 template <class T>
 consteval bool has_canonical_bytes() {
-    if constexpr (kind<T> == Kind::bitwise) {
+    if constexpr (kind<T> == Kind::bitwise &&
+                  (is_standard<T>("pair<") || is_standard<T>("tuple<"))) {
+        // These are formally not trivially copyable, so the trait for unique representations, which
+        // others are asked for, does not apply.
+        return has_no_padding(sizeof(T), ArgumentsOf<T>{}) &&
+               all_have_canonical_bytes(ArgumentsOf<T>{});
+    } else if constexpr (kind<T> == Kind::bitwise) {
         return std::is_empty_v<T> || std::has_unique_object_representations_v<T>;
     } else if constexpr (kind<T> == Kind::contiguous || kind<T> == Kind::sequence ||
                          kind<T> == Kind::c_array || kind<T> == Kind::array ||
@@ -56,7 +67,7 @@ concept has_std_hash = requires(const T& key) {
     { key == key } -> std::convertible_to<bool>;
 };
 
-/// Ends the compilation with the reason when a K cannot be a key.
+/// Ends the compilation when a K cannot be a key, and says why.
 template <class K>
 consteval void require_key() {
     require_picklable<K>();
@@ -67,7 +78,7 @@ consteval void require_key() {
                   "operator==, or use a std::string, a std::tuple or a std::vector of such as key");
 }
 
-/// Mixes the bits of a hash so that the low ones depend on all.
+/// Mixes the bits of a hash, so that the low bits depend on all bits.
 constexpr std::uint64_t mixed(std::uint64_t x) noexcept {
     x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
     x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
@@ -91,7 +102,12 @@ inline std::uint64_t hash_of(std::span<const std::byte> bytes) noexcept {
     return hash;
 }
 
-/// A key as the dict looks for it.
+// What is thrown when there is no such key, by what can be said of the key.
+[[nodiscard, gnu::cold]] KeyError no_such_number(const std::string& key);
+[[nodiscard, gnu::cold]] KeyError no_such_text(std::string_view key);
+[[nodiscard, gnu::cold]] KeyError no_such_key_of_type(std::string_view type);
+
+/// A key in the form in which the dict looks for it.
 template <class K>
 class EncodedKey {
   public:
@@ -109,14 +125,14 @@ class EncodedKey {
             builder_.archive()(key);
             hash = has_canonical_bytes<K>() ? hash_of(builder_.content()) : hash_by_class();
         }
-        hash_ = hash | 1;  // 0 stands for an entry that was erased
+        hash_ = hash | 1;  // 0 means that the entry was erased
     }
     EncodedKey(const EncodedKey&) = delete;
     EncodedKey& operator=(const EncodedKey&) = delete;
 
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
-    /// Whether the key of an entry is equal to this one.
+    /// Says whether the key of an entry is equal to this one. @param word the entry's key
     [[nodiscard]] bool equals(std::uint64_t word) const {
         if constexpr (is_inline<K> && (has_canonical_bytes<K>() || std::is_floating_point_v<K>)) {
             return word == word_;
@@ -130,7 +146,7 @@ class EncodedKey {
         }
     }
 
-    /// Makes the word for a new entry. Once. @throws std::bad_alloc
+    /// Makes the word for a new entry. To be called once. @throws std::bad_alloc
     [[nodiscard]] OwnedWord take() {
         if constexpr (is_inline<K>) {
             return {word_, false};
@@ -140,15 +156,15 @@ class EncodedKey {
     }
 
     /// Returns what is thrown when there is no such entry.
-    [[nodiscard]] KeyError error() const {
+    [[nodiscard, gnu::cold]] KeyError error() const {
         if constexpr (std::is_same_v<K, bool> || std::is_same_v<K, char>) {
-            return KeyError("no such key: " + std::to_string(static_cast<int>(key_)));
+            return no_such_number(std::to_string(static_cast<int>(key_)));
         } else if constexpr (std::is_arithmetic_v<K>) {
-            return KeyError("no such key: " + std::to_string(key_));
+            return no_such_number(std::to_string(key_));
         } else if constexpr (std::is_convertible_v<const K&, std::string_view>) {
-            return KeyError("no such key: '" + std::string(std::string_view(key_)) + "'");
+            return no_such_text(std::string_view(key_));
         } else {
-            return KeyError("no such key of type " + std::string(type_name<K>()));
+            return no_such_key_of_type(type_name<K>());
         }
     }
 
@@ -172,3 +188,7 @@ class EncodedKey {
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/key.ipp"
+#endif

@@ -19,9 +19,11 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/index.hpp"
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_proxy.hpp"
@@ -29,7 +31,6 @@
 #include "multiprocessing/managers/snapshot.hpp"
 #include "multiprocessing/managers/word.hpp"
 #include "multiprocessing/sharedctypes/access.hpp"
-#include "multiprocessing/sharedctypes/array.hpp"
 
 namespace multiprocessing {
 
@@ -38,7 +39,8 @@ class ListProxy;
 
 namespace detail {
 
-/// What `l[i]` is.
+/// What `l[i]` is. Of a list with a name it borrows the handle, for as long as the expression
+/// lasts.
 template <class T>
 class ListElement : public AccessOperators<ListElement<T>, T> {
   public:
@@ -61,13 +63,13 @@ class ListElement : public AccessOperators<ListElement<T>, T> {
     }
     const ListElement& operator=(const ListElement& other) const { return *this = other.load(); }
 
-    /// Of a nested container: l[0]["key"].
+    /// Returns an element of a nested container: l[0]["key"].
     template <class Index>
         requires requires(const T& value, Index&& index) { value[std::forward<Index>(index)]; }
     auto operator[](Index&& index) const {
         return detail::element_of(load(), std::forward<Index>(index));
     }
-    /// A copy of the item, for its members: l[0]->size().
+    /// A copy of the item, to use its members: l[0]->size().
     struct Arrow {
         T value;
         T* operator->() noexcept { return &value; }
@@ -81,36 +83,40 @@ class ListElement : public AccessOperators<ListElement<T>, T> {
 
 }  // namespace detail
 
-/// A list in shared memory; a handle. It has Python's methods; each call is one step, between whose
-/// beginning and end no other process comes. Negative indices count from the end.
+/// A list in shared memory. The object is a handle. It has Python's methods. Each call is one step:
+/// no other process comes in between. Negative indices count from the end.
 ///
 ///     auto l = manager.list<int>({1, 2, 3});   l.append(4);   l[0] += 1;   int last = l[-1];
 ///
-/// Items are copies: to change a vector in a list, use update_with, or store it again. Adding and
-/// taking at the end, reading and replacing take the same time however long the list is; inserting
-/// and taking elsewhere copies it (8 bytes an item).
+/// Items are copies. To change a vector in a list, use update_with, or store it again. Reading,
+/// replacing, and adding or taking at the end take the same time however long the list is.
+/// Inserting or taking elsewhere copies the list (8 bytes an item).
 /// @par Processes One that is killed in the middle of a call leaves the list as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, ListProxy
 template <class T>
 class ListProxy {
   public:
+    /// The type of the items.
     using value_type = T;
+
+    /// Makes an empty proxy. Assign to it first: before that each use throws ValueError.
+    ListProxy() = default;
 
     // --- one item ---
 
-    /// Returns the item at the index: it can be read, assigned and changed: l[0] += 1.
+    /// Returns the item at the index. It can be read, assigned and changed: l[0] += 1.
     detail::ListElement<T> operator[](std::ptrdiff_t index) const& {
         return {detail::Borrowed{}, *this, index};
     }
-    /// The same of a list without a name, which the item keeps.
+    /// The same of a list without a name. The item keeps that list.
     detail::ListElement<T> operator[](std::ptrdiff_t index) && { return {std::move(*this), index}; }
 
-    /// @throws IndexError when there is no such item
+    /// Returns the item at the index. @throws IndexError when there is no such item
     [[nodiscard]] T at(std::ptrdiff_t index) const {
         detail::OwnedWord word;
         {
             const Lock lock(state());
-            word = copy_of(state().current().words()[place_of(index)]);
+            word = copy_of(state().current().words()[state().place_of(index)]);
         }
         return detail::decode<T>(word.get());
     }
@@ -119,16 +125,16 @@ class ListProxy {
         detail::OwnedWord word = detail::encode(value);
         detail::OwnedWord old;  // dropped when the lock is released
         const Lock lock(state());
-        old = state().replace(place_of(index), std::move(word));
+        old = state().replace(state().place_of(index), std::move(word));
     }
-    /// Changes an item in one step: `change(T&)`, or `T change(T)`. If it throws, nothing has
-    /// changed. It must not use this list.
+    /// Changes an item in one step, by a call of `change(T&)` or `T change(T)`. If the function
+    /// throws, nothing has changed. It must not use this list.
     /// @returns the new value @throws IndexError when there is no such item
     template <class F>
     T update_with(std::ptrdiff_t index, F change) const {
         detail::OwnedWord old;
         const Lock lock(state());
-        const std::size_t place = place_of(index);
+        const std::size_t place = state().place_of(index);
         const detail::UserCall call(state());
         T value = detail::decode<T>(state().current().words()[place]);
         detail::apply_change(change, value);
@@ -153,19 +159,14 @@ class ListProxy {
     /// Takes an item out, by default the last, and returns it.
     /// @throws IndexError when the list is empty, or the index is out of range
     T pop(std::ptrdiff_t index = -1) const {
-        detail::OwnedWord word;
-        {
-            const Lock lock(state());
-            if (length() == 0) throw IndexError("pop from empty list");
-            word = state().erase(place_of(index));
-        }
+        const detail::OwnedWord word = state().pop(index);
         return detail::decode<T>(word.get());
     }
-    /// Takes an item out; Python's del l[i]. @throws IndexError when there is none
+    /// Takes an item out, as Python's del l[i] does. @throws IndexError when there is none
     void erase(std::ptrdiff_t index) const {
         detail::OwnedWord word;
         const Lock lock(state());
-        word = state().erase(place_of(index));
+        word = state().erase(state().place_of(index));
     }
     /// Takes out the first item that is equal to `value`. @throws ValueError when there is none
     void remove(const T& value) const {
@@ -206,20 +207,13 @@ class ListProxy {
     /// Says whether there is none.
     [[nodiscard]] bool empty() const { return size() == 0; }
 
-    /// Returns the items as they are at one moment.
+    /// Returns the items as they were at one moment.
     [[nodiscard]] std::vector<T> to_vector() const { return slice(0, PTRDIFF_MAX); }
-    /// As Python's copy(): the items, no longer shared.
+    /// Returns the items, no longer shared, as Python's copy() does.
     [[nodiscard]] std::vector<T> copy() const { return to_vector(); }
     /// Returns l[start:stop], the bounds clipped as in Python.
     [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
-        std::vector<detail::OwnedWord> words;
-        {
-            const Lock lock(state());
-            for (const std::uint64_t word :
-                 detail::sliced(state().current().items(), start, stop)) {
-                words.push_back(copy_of(word));
-            }
-        }
+        const std::vector<detail::OwnedWord> words = state().slice(start, stop);
         std::vector<T> items;
         items.reserve(words.size());
         for (const auto& word : words) items.push_back(detail::decode<T>(word.get()));
@@ -250,7 +244,7 @@ class ListProxy {
         extend(items);
         return *this;
     }
-    /// Puts items in the place of l[start:stop]; Python's assignment to a slice.
+    /// Puts items in the place of l[start:stop], as Python's assignment to a slice does.
     template <std::ranges::input_range Items>
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop, const Items& items) const {
         splice(start, stop, items);
@@ -265,12 +259,9 @@ class ListProxy {
     void clear() const { splice(0, PTRDIFF_MAX, std::initializer_list<T>{}); }
 
     /// Turns the order of the items round, in one step.
-    void reverse() const {
-        const Lock lock(state());
-        const auto items = state().current().items();
-        permute({items.rbegin(), items.rend()});
-    }
-    /// Sorts the items, equal ones in the order that they had. @param less when a goes before b
+    void reverse() const { state().reverse(); }
+    /// Sorts the items. Equal ones keep their order.
+    /// @param less says of a and b whether a goes before b. It must not use this list
     template <class Less = std::less<>>
     void sort(Less less = {}) const {
         const Lock lock(state());
@@ -285,12 +276,12 @@ class ListProxy {
         });
         std::vector<std::uint64_t> words;
         for (const std::size_t i : order) words.push_back(items[i]);
-        permute(words);
+        state().permute(words);
     }
 
-    /// Walks a snapshot: what other processes change meanwhile does not matter to the loop.
+    /// Begins a loop over a snapshot. Later changes of other processes do not matter to the loop.
     [[nodiscard]] auto begin() const { return detail::SnapshotIterator<T>(to_vector()); }
-    /// Ends the walk.
+    /// Ends the loop.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
     /// Two proxies are equal when they are proxies of the same list.
@@ -298,11 +289,12 @@ class ListProxy {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: a new list of a manager.
+    /// For the library: makes a new list of a manager.
     explicit ListProxy(const detail::Handle<detail::ManagerState>& manager)
         : handle_(make(manager)) {}
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: returns the handle that travels.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes a proxy of a handle that has arrived.
     static ListProxy from_shared_handle(detail::AnyHandle handle) {
         return ListProxy(std::move(handle));
     }
@@ -328,22 +320,14 @@ class ListProxy {
         }
     }
 
-    [[nodiscard]] detail::ListState& state() const noexcept { return *handle_; }
+    [[nodiscard]] detail::ListState& state() const { return *handle_; }
 
     /// Returns `[1, 2, 3]`, as str(l) in Python.
     [[nodiscard]] std::string text() const {
         std::vector<detail::OwnedWord> words;
         std::size_t size = 0;
-        {
-            const detail::Glance glance(state());
-            if (const auto why = glance.obstacle(); !why.empty()) {
-                return detail::unseen_text("ListProxy", "list", &state(), why);
-            }
-            size = length();
-            const auto items = state().current().items();
-            for (const auto word : items.first(std::min(size, detail::most_items + 1))) {
-                words.push_back(copy_of(word));
-            }
+        if (const auto why = state().glance(words, size); !why.empty()) {
+            return detail::unseen_text("ListProxy", "list", &state(), why);
         }
         if constexpr (detail::is_printable<T>()) {
             std::string text;
@@ -357,24 +341,13 @@ class ListProxy {
             return detail::size_text("ListProxy", size);
         }
     }
-    [[nodiscard]] std::size_t length() const noexcept { return state().current().length(); }
+    [[nodiscard]] std::size_t length() const { return state().length(); }
 
     static detail::OwnedWord copy_of(std::uint64_t word) noexcept {
         return detail::OwnedWord::copy_of(word, !detail::is_inline<T>);
     }
 
-    /// Returns the place that an index means. With the lock.
-    [[nodiscard]] std::size_t place_of(std::ptrdiff_t index) const {
-        const auto count = static_cast<std::ptrdiff_t>(length());
-        const std::ptrdiff_t place = index < 0 ? index + count : index;
-        if (place < 0 || place >= count) {
-            throw IndexError("list index out of range: " + std::to_string(index) +
-                             " in a list of " + std::to_string(count));
-        }
-        return static_cast<std::size_t>(place);
-    }
-
-    /// Returns the place of the first equal item, or length(). With the lock.
+    /// Returns the place of the first equal item, or length(). @pre the lock is held
     [[nodiscard]] std::size_t find(const T& value, std::size_t first, std::size_t last) const {
         const detail::UserCall call(state());
         const auto items = state().current().items();
@@ -389,31 +362,7 @@ class ListProxy {
     void splice(std::ptrdiff_t start, std::ptrdiff_t stop, const Items& items) const {
         std::vector<detail::OwnedWord> words;
         for (auto&& item : items) words.push_back(detail::encode<T>(static_cast<T>(item)));
-        std::vector<std::uint64_t> raw;
-        for (const auto& word : words) raw.push_back(word.get());
-        std::vector<detail::OwnedWord> old;
-        const Lock lock(state());
-        const std::size_t first = detail::clipped_bound(start, length());
-        const auto replaced = detail::sliced(state().current().items(), start, stop);
-        old.reserve(replaced.size());
-        const std::vector<std::uint64_t> replaced_words(replaced.begin(), replaced.end());
-        if (replaced.empty() && first == length()) {
-            if (state().current().capacity - length() < raw.size()) state().grow(raw.size());
-            state().current().append(raw);
-        } else {
-            state().edit(first, replaced.size(), raw);
-        }
-        for (auto& word : words) word.release();
-        for (const std::uint64_t word : replaced_words) {
-            old.emplace_back(word, !detail::is_inline<T>);
-        }
-    }
-
-    /// Gives the items another order. With the lock.
-    void permute(const std::vector<std::uint64_t>& words) const {
-        detail::ListTablePointer fresh(&detail::ListTable::make(words.size()));
-        fresh->append(words);
-        state().flip(std::move(fresh));
+        state().splice(start, stop, words);
     }
 
     detail::Handle<detail::ListState> handle_;

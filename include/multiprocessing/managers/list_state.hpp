@@ -1,10 +1,12 @@
 // multiprocessing/managers/list_state.hpp
 //
-// A list in the family's heap: words in a row. It knows nothing of the type of its items. Floor 6.
+// A list in the family's heap: words in a row. It does not know the type of its items. Floor 6.
 // Start at ListState.
 //
-// Every change is committed by one store: a new last item by the table's `size`, another value by
-// the word itself, all the rest by the list's `table`, once a new one is made.
+// One store commits each change:
+//   a new last item, or one less  the table's `size`
+//   another value                 the word itself
+//   all the rest                  the list's `table`, once a new one is made
 //
 // The bytes of a table:
 //      0  ListTable
@@ -12,36 +14,27 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <new>
 #include <span>
-#include <utility>
+#include <string_view>
+#include <vector>
 
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/word.hpp"
 
 namespace multiprocessing::detail {
 
+/// The head of a table.
 struct ListTable {
-    std::uint64_t capacity;
-    std::atomic<std::uint64_t> size;
+    std::uint64_t capacity;           //  0  how many items there is room for
+    std::atomic<std::uint64_t> size;  //  8  how many there are
 
-    /// Makes an empty one. @throws std::bad_alloc
-    static ListTable& make(std::size_t capacity) {
-        if (capacity > PTRDIFF_MAX / sizeof(std::uint64_t)) throw std::bad_alloc();
-        capacity = std::max<std::size_t>(capacity, 6);  // a block of 64 bytes
-        auto* const table =
-            new (allocate(sizeof(ListTable) + capacity * sizeof(std::uint64_t))) ListTable;
-        table->capacity = capacity;
-        table->size.store(0, std::memory_order_relaxed);
-        return *table;
-    }
+    /// Makes an empty one with room for at least `capacity` items. @throws std::bad_alloc
+    static ListTable& make(std::size_t capacity);
 
     [[nodiscard]] std::size_t length() const noexcept {
         return size.load(std::memory_order_relaxed);
@@ -55,38 +48,41 @@ struct ListTable {
     void append(std::uint64_t word) noexcept {
         const std::size_t at = length();
         words()[at] = word;
-        size.store(at + 1, std::memory_order_release);  // commits, should it be the list's
+        size.store(at + 1, std::memory_order_release);  // commits, if it is the list's table
     }
-    void append(std::span<const std::uint64_t> more) noexcept {
-        const std::size_t at = length();
-        if (!more.empty()) std::memcpy(words() + at, more.data(), more.size_bytes());
-        size.store(at + more.size(), std::memory_order_release);
-    }
+    void append(std::span<const std::uint64_t> more) noexcept;
 };
 static_assert(sizeof(ListTable) == 16);
 
+/// A table that belongs to no list. The counts that its items hold are not dropped with it.
 struct FreeListTable {
     void operator()(ListTable* table) const noexcept { deallocate(table); }
 };
 using ListTablePointer = std::unique_ptr<ListTable, FreeListTable>;
 
-/// A list. All but the constructor and destroy() need the lock, see ContainerLock.
+/// A list. The caller holds the lock, see ContainerLock, except for the constructor and destroy(),
+/// and for the functions at the end, which take it themselves.
 struct ListState : ContainerState {
     static constexpr ObjectKind object_kind = ObjectKind::list;
     std::uint32_t items_are_blobs;  // 56
 
-    ListState(const AnyHandle& manager_handle, bool blob_items)
-        : ContainerState(object_kind, manager_handle), items_are_blobs(blob_items) {
-        try {
-            table = heap().offset_of(&ListTable::make(0));
-        } catch (...) {
-            leave_manager();
-            throw;
-        }
-    }
+    /// @throws std::bad_alloc
+    ListState(const AnyHandle& manager_handle, bool blob_items);
 
     [[nodiscard]] ListTable& current() const noexcept {
         return *heap().at<ListTable>(table.load(std::memory_order_relaxed));
+    }
+
+    [[nodiscard]] std::size_t length() const noexcept { return current().length(); }
+
+    /// Returns the place that an index means: a negative one counts from the end.
+    /// @throws IndexError when there is no such item
+    [[nodiscard]] std::size_t place_of(std::ptrdiff_t index) const {
+        const auto count = static_cast<std::ptrdiff_t>(length());
+        const std::ptrdiff_t place = index < 0 ? index + count : index;
+        if (place < 0 || place >= count) [[unlikely]]
+            throw_out_of_range(index, count);
+        return static_cast<std::size_t>(place);
     }
 
     /// Gives an item another value. @returns the old one
@@ -97,58 +93,58 @@ struct ListState : ContainerState {
         return {old, items_are_blobs != 0};
     }
 
+    /// Puts an item at the end. @throws std::bad_alloc; then nothing has changed
     void append(OwnedWord value) {
         if (current().length() == current().capacity) grow(1);
         current().append(value.release());
     }
 
-    /// Takes an item out.
-    OwnedWord erase(std::size_t index) {
-        ListTable& now = current();
-        const std::uint64_t word = now.words()[index];
-        if (index + 1 == now.length()) {
-            now.size.store(index, std::memory_order_release);  // commits
-        } else {
-            edit(index, 1, {});
-        }
-        return {word, items_are_blobs != 0};
-    }
+    /// Takes an item out. @returns it @throws std::bad_alloc; then nothing has changed
+    OwnedWord erase(std::size_t index);
 
-    /// Puts `words` in the place of `count` items from `index` on. They are the list's then.
-    void edit(std::size_t index, std::size_t count, std::span<const std::uint64_t> words) {
-        const auto items = current().items();
-        const std::size_t length = items.size() - count + words.size();
-        ListTablePointer fresh(&ListTable::make(length + length / 8));
-        fresh->append(items.first(index));
-        fresh->append(words);
-        fresh->append(items.subspan(index + count));
-        flip(std::move(fresh));
-    }
+    /// Puts `words` in the place of `count` items from `index` on. The words are the list's then.
+    /// @throws std::bad_alloc; then nothing has changed
+    void edit(std::size_t index, std::size_t count, std::span<const std::uint64_t> words);
 
     /// Makes `fresh` the list's table. @returns the old one
-    ListTablePointer flip(ListTablePointer fresh) noexcept {
-        ListTablePointer old(&current());
-        table.store(heap().offset_of(fresh.release()), std::memory_order_release);  // commits
-        return old;
-    }
+    ListTablePointer flip(ListTablePointer fresh) noexcept;
 
-    /// Makes room for more items.
-    [[gnu::noinline]] void grow(std::size_t more) {
-        ListTable& now = current();
-        ListTablePointer fresh(&ListTable::make(std::max(now.length() + more, 2 * now.length())));
-        fresh->append(now.items());
-        flip(std::move(fresh));
-    }
+    /// Makes room for more items. @throws std::bad_alloc
+    void grow(std::size_t more);
+
+    /// Gives the items another order. @param words all of them @throws std::bad_alloc
+    void permute(const std::vector<std::uint64_t>& words);
 
     /// After a kill there is nothing to count: a table knows its size.
     void recount() noexcept {}
 
-    void destroy() noexcept {
-        for (const std::uint64_t word : current().items()) OwnedWord(word, items_are_blobs != 0);
-        deallocate(&current());
-        leave_manager();
-    }
+    void destroy() noexcept;
+
+    // --- with the lock, which they take themselves ---
+
+    /// Takes an item out. @returns it
+    /// @throws IndexError when the list is empty, or the index is out of range
+    OwnedWord pop(std::ptrdiff_t index);
+    /// Returns the words of the items from `start` to `stop`, the bounds clipped as in Python.
+    [[nodiscard]] std::vector<OwnedWord> slice(std::ptrdiff_t start, std::ptrdiff_t stop);
+    /// Puts `words` in the place of the items from `start` to `stop`, the bounds clipped as in
+    /// Python. The words are the list's then. @throws std::bad_alloc; then nothing has changed
+    void splice(std::ptrdiff_t start, std::ptrdiff_t stop, std::vector<OwnedWord>& words);
+    /// Turns the order of the items round, in one step. @throws std::bad_alloc
+    void reverse();
+    /// Appends the first items to `words`: what there is to print, and one more.
+    /// @param number where to write how many items there are
+    /// @returns why they cannot be seen; empty when they can
+    std::string_view glance(std::vector<OwnedWord>& words, std::size_t& number);
+
+  private:
+    [[noreturn, gnu::cold]] static void throw_out_of_range(std::ptrdiff_t index,
+                                                           std::ptrdiff_t count);
 };
 static_assert(sizeof(ListState) <= 64);
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/list_state.ipp"
+#endif

@@ -11,7 +11,8 @@
 #include <string>
 #include <utility>
 
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/detail/text.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/dict_proxy.hpp"
 #include "multiprocessing/managers/list_proxy.hpp"
@@ -23,44 +24,66 @@
 #include "multiprocessing/synchronize.hpp"
 
 namespace multiprocessing {
+namespace detail {
+
+/// What is the same in all managers: the state, from its making to its shutdown by the process that
+/// made it.
+class ManagerLife {
+  public:
+    /// @throws std::bad_alloc
+    ManagerLife();
+    ManagerLife(ManagerLife&&) noexcept = default;
+    /// Shuts its own state down and takes the other one over.
+    ManagerLife& operator=(ManagerLife&& other) noexcept;
+    ~ManagerLife() { shutdown(); }
+
+    /// See BasicManager::shutdown.
+    void shutdown() noexcept;
+    /// @throws ValueError unless the manager is up
+    void check_usable() const;
+    /// Returns `<multiprocessing.managers.SyncManager state=STARTED>`, as str(manager) in Python.
+    [[nodiscard]] std::string text() const;
+
+    [[nodiscard]] const Handle<ManagerState>& state() const noexcept { return state_; }
+
+  private:
+    Handle<ManagerState> state_;
+    ProcessId owner_ = self();
+};
+
+}  // namespace detail
 
 /// Makes objects that processes share. Its dicts, lists and namespaces can be used until
-/// shutdown(), at the latest until the end of its scope in the process that made it; its locks,
-/// queues, values and arrays are those of the library, which need no manager.
+/// shutdown(), or until the end of its scope in the process that made it. Its locks, queues, values
+/// and arrays are those of the library, which need no manager.
 ///
-/// Differs: there is no server process. The objects lie in shared memory, so an operation costs
-/// nanoseconds where it is a round trip of microseconds in Python, and nothing ends with a server.
+/// Differs: there is no server process. The objects lie in shared memory. So an operation costs
+/// nanoseconds, where in Python it is a round trip of microseconds, and there is no server whose
+/// end would end the objects.
 /// @par Source CPython Lib/multiprocessing/managers.py, SyncManager
 template <class StartMethod>
 class BasicManager {
   public:
     /// Makes a manager. @throws std::bad_alloc
-    BasicManager() : state_(detail::make_shared_object<detail::ManagerState>()) {}
+    BasicManager() = default;
     /// Takes the manager over.
     BasicManager(BasicManager&&) noexcept = default;
     /// Shuts its own down and takes the other over.
-    BasicManager& operator=(BasicManager&& other) noexcept {
-        BasicManager(std::move(other)).swap(*this);
-        return *this;
-    }
-    ~BasicManager() { shutdown(); }
+    BasicManager& operator=(BasicManager&&) noexcept = default;
 
-    /// Ends the manager: from now on its dicts, lists and namespaces are a ValueError, in all
-    /// processes. A second time, and in another process than the one that made it, it does nothing.
-    void shutdown() noexcept {
-        if (state_ && owner_ == detail::self()) {
-            state_->is_down.store(1, std::memory_order_release);
-        }
-    }
+    /// Ends the manager: from now on each use of its dicts, lists and namespaces throws ValueError,
+    /// in all processes. It does nothing when the manager has ended already, or in another process
+    /// than the one that made it.
+    void shutdown() noexcept { life_.shutdown(); }
 
-    /// Makes a dict; K and V are picklable. @throws std::bad_alloc @throws ValueError after
+    /// Makes a dict. K and V are picklable. @throws std::bad_alloc @throws ValueError after
     /// shutdown
     template <class K, class V>
     [[nodiscard]] DictProxy<K, V> dict() const {
-        check();
-        return DictProxy<K, V>(state_);
+        check_usable();
+        return DictProxy<K, V>(life_.state());
     }
-    /// The same, with entries: pairs, a map, or another dict.
+    /// The same, with entries: pairs, a map or another dict.
     template <class K, class V, std::ranges::input_range Entries>
     [[nodiscard]] DictProxy<K, V> dict(const Entries& entries) const {
         auto made = dict<K, V>();
@@ -75,13 +98,13 @@ class BasicManager {
         return made;
     }
 
-    /// Makes a list; T is picklable. @throws std::bad_alloc @throws ValueError after shutdown
+    /// Makes a list. T is picklable. @throws std::bad_alloc @throws ValueError after shutdown
     template <class T>
     [[nodiscard]] ListProxy<T> list() const {
-        check();
-        return ListProxy<T>(state_);
+        check_usable();
+        return ListProxy<T>(life_.state());
     }
-    /// The same, with items: any range, or another list.
+    /// The same, with items: any range or another list.
     template <class T, std::ranges::input_range Items>
     [[nodiscard]] ListProxy<T> list(const Items& items) const {
         auto made = list<T>();
@@ -98,13 +121,14 @@ class BasicManager {
 
     /// Makes a namespace. @throws std::bad_alloc @throws ValueError after shutdown
     [[nodiscard]] NamespaceProxy Namespace() const {
-        check();
+        check_usable();
         return NamespaceProxy(
-            detail::make_shared_object<detail::DictState>(state_.any(), true, true));
+            detail::make_shared_object<detail::DictState>(life_.state().any(), true, true));
     }
 
     /// @{
-    /// Makes what the constructor of that name makes: handles that every process can hold anyway.
+    /// Makes what the constructor of that name makes. These are handles, which every process can
+    /// hold also without a manager.
     /// @throws ValueError after shutdown
     [[nodiscard]] auto Lock() const { return made<multiprocessing::Lock>(); }
     [[nodiscard]] auto RLock() const { return made<multiprocessing::RLock>(); }
@@ -145,41 +169,32 @@ class BasicManager {
     }
     template <class... Args>
     [[nodiscard]] auto Pool(Args&&... args) const {
-        check();
+        check_usable();
         return BasicPool<StartMethod>(std::forward<Args>(args)...);
     }
     /// @}
 
-    friend std::string text_of(const BasicManager& manager) {
-        const bool is_up = manager.state_ && manager.state_->is_down.load() == 0;
-        return std::string("<multiprocessing.managers.SyncManager state=") +
-               (is_up ? "STARTED>" : "SHUTDOWN>");
-    }
+    friend std::string text_of(const BasicManager& manager) { return manager.life_.text(); }
 
   protected:
     /// @throws ValueError unless the manager is up
-    void check() const {
-        if (!state_) throw ValueError("the manager was moved from");
-        state_->check();
-    }
+    void check_usable() const { life_.check_usable(); }
 
   private:
     template <class Made, class... Args>
     [[nodiscard]] Made made(Args&&... args) const {
-        check();
+        check_usable();
         return Made(std::forward<Args>(args)...);
     }
 
-    void swap(BasicManager& other) noexcept {
-        std::swap(state_, other.state_);
-        std::swap(owner_, other.owner_);
-    }
-
-    detail::Handle<detail::ManagerState> state_;
-    detail::ProcessId owner_ = detail::self();
+    detail::ManagerLife life_;
 };
 
 /// A manager whose pools have the default start method.
 using Manager = BasicManager<default_start_method>;
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/manager.ipp"
+#endif

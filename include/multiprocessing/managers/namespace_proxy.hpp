@@ -12,21 +12,21 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/detail/text.hpp"
-#include "multiprocessing/errors.hpp"
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/content.hpp"
 #include "multiprocessing/managers/dict_state.hpp"
 #include "multiprocessing/managers/key.hpp"
 #include "multiprocessing/managers/word.hpp"
 #include "multiprocessing/reduction.hpp"
-#include "multiprocessing/reduction/type_name.hpp"
+#include "multiprocessing/reduction/types/type_name.hpp"
 
 namespace multiprocessing {
 namespace detail {
 
-/// The type as which a value is kept: a string literal is a std::string.
+/// The type that a value is kept as. A string literal is kept as a std::string.
 template <class T>
 using KeptType = std::conditional_t<!std::same_as<std::decay_t<T>, std::string> &&
                                         std::convertible_to<const T&, std::string_view>,
@@ -34,88 +34,60 @@ using KeptType = std::conditional_t<!std::same_as<std::decay_t<T>, std::string> 
 
 }  // namespace detail
 
-/// Named values in shared memory, each of a type of its own; a handle.
+/// Named values in shared memory, each of a type of its own. The object is a handle.
 ///
-///     auto ns = manager.Namespace();   ns.set("rate", 0.5);   double rate =
-///     ns.get<double>("rate");
+///     auto ns = manager.Namespace();
+///     ns.set("rate", 0.5);
+///     double rate = ns.get<double>("rate");
 ///
 /// @par Processes One that is killed in the middle of a call leaves the value as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, Namespace, NamespaceProxy
 class NamespaceProxy {
   public:
+    /// Makes an empty proxy. Assign to it first: before that each use throws ValueError.
+    NamespaceProxy() = default;
+
     /// Sets a value. Its type is T, or std::string for what converts to a std::string_view.
     template <class T>
     void set(const std::string& name, const T& value) const {
         using Kept = detail::KeptType<T>;
-        detail::EncodedKey<std::string> key(name);
-        detail::OwnedWord word = encode<Kept>(static_cast<const Kept&>(value));
-        detail::OwnedWord old;  // dropped when the lock is released
-        const Lock lock(state());
-        if (detail::DictEntry* const entry = state().find(key)) {
-            old = state().replace(*entry, std::move(word));
-        } else {
-            state().insert(key.hash(), key.take(), std::move(word));
-        }
+        store(name, encode<Kept>(static_cast<const Kept&>(value)));
     }
 
     /// Returns a value.
     /// @throws KeyError when there is none of that name
-    /// @throws TypeError when it is of another type; the message names both
+    /// @throws TypeError when it is of another type; the message names both types
     template <class T>
     [[nodiscard]] T get(const std::string& name) const {
-        const detail::EncodedKey<std::string> key(name);
-        detail::OwnedWord word;
-        {
-            const Lock lock(state());
-            const detail::DictEntry* const entry = state().find(key);
-            if (entry == nullptr) throw key.error();
-            word = detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
-        }
+        const detail::OwnedWord word = read(name);
         return decode<T>(name, word.get());
     }
 
     /// Says whether the attribute is there.
-    [[nodiscard]] bool has(const std::string& name) const {
-        const detail::EncodedKey<std::string> key(name);
-        const Lock lock(state());
-        return state().find(key) != nullptr;
-    }
+    [[nodiscard]] bool has(const std::string& name) const;
 
     /// Takes a value out. @throws KeyError when there is none of that name
-    void del(const std::string& name) const {
-        const detail::EncodedKey<std::string> key(name);
-        detail::DictState::Erased erased;
-        const Lock lock(state());
-        detail::DictEntry* const entry = state().find(key);
-        if (entry == nullptr) throw key.error();
-        erased = state().erase(*entry);
-    }
+    void del(const std::string& name) const;
 
     /// Returns the names, in the order in which they were first set.
-    [[nodiscard]] std::vector<std::string> names() const {
-        std::vector<std::string> names;
-        const Lock lock(state());
-        state().for_each([&](const detail::DictEntry& entry) {
-            names.push_back(detail::decode<std::string>(entry.key));
-        });
-        return names;
-    }
+    [[nodiscard]] std::vector<std::string> names() const;
 
     /// Two proxies are equal when they are proxies of the same namespace.
     friend bool operator==(const NamespaceProxy& a, const NamespaceProxy& b) noexcept {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: a new namespace, whose names and values are blobs.
+    /// For the library: makes a proxy of a new namespace, whose names and values are blobs.
     explicit NamespaceProxy(detail::Handle<detail::DictState> names) noexcept
         : handle_(std::move(names)) {}
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: returns the handle that travels.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes a proxy of a handle that has arrived.
     static NamespaceProxy from_shared_handle(detail::AnyHandle handle) {
         return NamespaceProxy(std::move(handle));
     }
 
-    // A template, so that only those who print pay for the reading of all those types.
+    // A template, so that only programs that print compile how all these types are read.
     template <std::same_as<NamespaceProxy> Proxy>
     friend std::string text_of(const Proxy& space) {
         return space.template text<bool, char, int, unsigned, long, unsigned long, long long,
@@ -127,22 +99,30 @@ class NamespaceProxy {
 
     explicit NamespaceProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 
-    [[nodiscard]] detail::DictState& state() const noexcept { return *handle_; }
+    [[nodiscard]] detail::DictState& state() const { return *handle_; }
 
-    /// Returns `Namespace(rate=0.5)`, as str(ns) in Python. @tparam Printed types that are told
+    /// Returns the word of a value, with a count. @throws KeyError when there is none of that name
+    [[nodiscard]] detail::OwnedWord read(const std::string& name) const {
+        const detail::EncodedKey<std::string> key(name);
+        const Lock lock(state());
+        const detail::DictEntry* const entry = state().find(key);
+        if (entry == nullptr) throw key.error();
+        return detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
+    }
+    /// Sets the word of a value.
+    void store(const std::string& name, detail::OwnedWord word) const;
+
+    [[noreturn, gnu::cold]] static void throw_wrong_type(const std::string& name,
+                                                         const std::string& type,
+                                                         std::string_view asked);
+
+    /// Returns `Namespace(rate=0.5)`, as str(ns) in Python.
+    /// @tparam Printed the types whose values are printed; of others the type is
     template <class... Printed>
     [[nodiscard]] std::string text() const {
-        std::vector<detail::DictState::Erased> words;
-        {
-            const detail::Glance glance(state());
-            if (const auto why = glance.obstacle(); !why.empty()) {
-                return detail::unseen_text("NamespaceProxy", "Namespace", &state(), why);
-            }
-            state().for_each_of(detail::most_items + 1, [&](const detail::DictEntry& entry) {
-                words.push_back({detail::OwnedWord::copy_of(entry.key, true),
-                                 detail::OwnedWord::copy_of(
-                                     entry.value.load(std::memory_order_relaxed), true)});
-            });
+        std::vector<detail::DictState::Words> words;
+        if (const auto why = state().glance(words); !why.empty()) {
+            return detail::unseen_text("NamespaceProxy", "Namespace", &state(), why);
         }
         std::string text;
         detail::ItemsText items(text, "Namespace(");
@@ -185,8 +165,7 @@ class NamespaceProxy {
         const auto fingerprint = reader.archive().template read<std::uint64_t>();
         const auto type = reader.archive().template read<std::string>();
         if (fingerprint != detail::type_fingerprint<T>()) {
-            throw TypeError("the value \"" + name + "\" is of type " + type + ", not " +
-                            std::string(detail::type_name<T>()));
+            throw_wrong_type(name, type, detail::type_name<T>());
         }
         return reader.archive().template read<T>();
     }
@@ -195,3 +174,7 @@ class NamespaceProxy {
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/managers/namespace_proxy.ipp"
+#endif

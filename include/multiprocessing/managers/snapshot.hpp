@@ -1,6 +1,6 @@
 // multiprocessing/managers/snapshot.hpp
 //
-// What a loop over a manager's dict or list walks: its content at one moment. Floor 6.
+// What a loop over a manager's dict or list goes through: its content at one moment. Floor 6.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/requirements.hpp"
+
 namespace multiprocessing::detail {
 
-/// Walks items that the copies of an iterator share. The end is std::default_sentinel.
+/// Goes through items, which the copies of an iterator share. The end is std::default_sentinel.
 template <class T>
 class SnapshotIterator {
   public:
@@ -22,7 +24,7 @@ class SnapshotIterator {
     explicit SnapshotIterator(std::vector<T> items)
         : items_(std::make_shared<std::vector<T>>(std::move(items))) {}
 
-    // decltype(auto): the elements of a std::vector<bool> are no references.
+    // decltype(auto): a std::vector<bool> gives its elements by value, not by reference.
     decltype(auto) operator*() const noexcept { return std::as_const(*items_)[at_]; }
     SnapshotIterator& operator++() noexcept {
         ++at_;

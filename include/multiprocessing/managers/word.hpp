@@ -1,8 +1,8 @@
 // multiprocessing/managers/word.hpp
 //
-// What a container holds of a value: one 64-bit word, which is stored at once. A small plain value
-// is the word itself, any other is a message that the word points to, which nobody ever changes.
-// So who has taken a count of a message can read it while others replace it in the container.
+// What a container holds of a value: one 64-bit word, which one store writes. A small plain value
+// is the word itself. For any other value the word points to a message, which never changes. So a
+// process that has taken a count of a message can read it while others replace it in the container.
 // Floor 6. Start at encode. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -13,9 +13,9 @@
 #include <new>
 #include <utility>
 
-#include "multiprocessing/heap.hpp"
+#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/reduction.hpp"
-#include "multiprocessing/reduction/payload.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
 
 namespace multiprocessing::detail {
 
@@ -27,8 +27,8 @@ struct Blob : SharedObject {
 
     [[nodiscard]] const void* payload() const noexcept { return this + 1; }
 
-    /// Makes one of what is in a builder with a prefix of sizeof(Blob).
-    template <class Builder>  // so that its destroyer is noted only where one is made
+    /// Makes one of the message in a builder with a prefix of sizeof(Blob).
+    template <class Builder>  // so that the destroyer is noted only where a Blob is made
     static Blob& make(Builder& builder) {
         (void)is_destroyable<Blob>;
         return *new (builder.finish()) Blob;
@@ -38,11 +38,11 @@ struct Blob : SharedObject {
 };
 static_assert(sizeof(Blob) == sizeof(SharedObject));
 
-/// Values of T are words.
+/// Says whether values of T are words themselves.
 template <class T>
 inline constexpr bool is_inline = bitwise<T> && sizeof(T) <= sizeof(std::uint64_t);
 
-/// A word that this object owns: if it points to a message, one count of it.
+/// A word that this object owns. If the word points to a message, it owns one count of that.
 class OwnedWord {
   public:
     OwnedWord() = default;
@@ -58,14 +58,14 @@ class OwnedWord {
         if (is_blob_) drop_reference(*heap().at<SharedObject>(word_));
     }
 
-    /// Takes a count of a word that another one keeps meanwhile.
+    /// Takes a count of a word that another owner keeps meanwhile.
     static OwnedWord copy_of(std::uint64_t word, bool is_blob) noexcept {
         if (is_blob) add_reference(*heap().at<SharedObject>(word));
         return {word, is_blob};
     }
 
     [[nodiscard]] std::uint64_t get() const noexcept { return word_; }
-    /// Gives the word up, to a container that has stored it.
+    /// Gives the word up to a container, which has stored it.
     std::uint64_t release() noexcept {
         is_blob_ = false;
         return word_;
@@ -90,7 +90,7 @@ OwnedWord encode(const T& value) {
     }
 }
 
-/// Reads the value of a word.
+/// Reads the value of a word. The caller keeps a count of it meanwhile, or holds the lock.
 template <class T>
 T decode(std::uint64_t word) {
     if constexpr (is_inline<T>) {

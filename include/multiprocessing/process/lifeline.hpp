@@ -1,74 +1,83 @@
 // multiprocessing/process/lifeline.hpp
 //
-// A pipe by which a child learns that its parent has ended, however it ended. The parent alone
-// holds the writing end, so the kernel closes it with the parent; the child has asked for SIGKILL
-// when that happens. No thread watches, and unlike with prctl(PR_SET_PDEATHSIG) it is the parent
-// process that counts, not the thread that started the child. Floor 3. SPDX-License-Identifier: MIT
+// A lifeline is a pipe by which a child learns that its parent has ended, however that happened.
+// The parent alone holds the writing end, so the kernel closes it when the parent ends. The child
+// has asked the kernel for SIGKILL when that happens. No thread watches. Unlike with
+// prctl(PR_SET_PDEATHSIG), what counts is the parent process, not the thread that started the
+// child.
+//
+// Where a child ends with its parent, and the parent ends with its own parent, the child has the
+// pipes of both, and so on. On a loaded machine each process takes a while to end, and these times
+// must not add up. Floor 3. Start at die_with_parent. SPDX-License-Identifier: MIT
 #pragma once
 
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <unistd.h>
+#include <sys/types.h>
 
-#include <atomic>
-#include <cstdio>
-#include <memory>
+#include <array>
+#include <cstddef>
+#include <utility>
+#include <vector>
 
-#include "multiprocessing/detail/system.hpp"
+#include "multiprocessing/detail/descriptor.hpp"
 
 namespace multiprocessing::detail {
 
-/// This process's pipe, for its children; null until the first child is started.
-inline constinit std::atomic<PipeEnds*> own_lifeline{nullptr};
+/// The reading ends of the parent's pipe and of those that the parent itself depends on, nearest
+/// first. Ancestors beyond `most` count indirectly, through those in between.
+class Lifelines {
+  public:
+    static constexpr std::size_t most = 16;
 
-/// In a forked child: the reading end of its parent's pipe, until it is taken.
-inline constinit std::atomic<int> inherited_lifeline{-1};
-
-/// In the child of any fork: closes the writing end, or the death of the parent would go unnoticed
-/// for as long as this process lives.
-inline void drop_inherited_lifeline() noexcept {
-    PipeEnds* const ends = own_lifeline.exchange(nullptr);
-    if (ends == nullptr) return;
-    inherited_lifeline.store(ends->read.release());
-    delete ends;
-}
-
-/// Returns the reading end of the parent's pipe. Once, in a forked child.
-inline Descriptor take_inherited_lifeline() noexcept {
-    return Descriptor(inherited_lifeline.exchange(-1));
-}
-
-/// Returns this process's lifeline. @throws std::system_error EMFILE, ENFILE
-inline PipeEnds& lifeline() {
-    PipeEnds* known = own_lifeline.load(std::memory_order_acquire);
-    if (known != nullptr) return *known;
-    auto fresh = std::make_unique<PipeEnds>(make_pipe());
-    if (!own_lifeline.compare_exchange_strong(known, fresh.get(), std::memory_order_acq_rel)) {
-        return *known;  // another thread was faster; ours closes here
+    void add(Descriptor end) noexcept {
+        if (count_ < most) ends_[count_++] = std::move(end);
     }
-    static constinit std::atomic<bool> registered{false};
-    if (!registered.exchange(true)) ::pthread_atfork(nullptr, nullptr, drop_inherited_lifeline);
-    return *fresh.release();
-}
-
-/// In a child: arranges that the kernel kills it when the holder of the pipe's writing end is gone.
-/// @param read the inherited reading end; taken over
-inline void die_with_parent(Descriptor read) {
-    // The owner of a signal belongs to the open file, which all children have inherited from the
-    // parent: each needs one of its own, and opening the pipe anew through /proc gives it.
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", read.get());
-    const int own = retry_on_eintr([&] { return ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); });
-    if (own < 0 || ::fcntl(own, F_SETOWN, ::getpid()) != 0 ||
-        ::fcntl(own, F_SETSIG, SIGKILL) != 0 || ::fcntl(own, F_SETFL, O_ASYNC | O_NONBLOCK) != 0) {
-        throw_system_error("fcntl");
+    void clear() noexcept {
+        while (count_ != 0) ends_[--count_].reset();
     }
-    // The parent may have ended before O_ASYNC was set. `own` stays open for the process's life.
-    pollfd entry{own, POLLIN, 0};
-    if (::poll(&entry, 1, 0) > 0) ::raise(SIGKILL);
-}
+    [[nodiscard]] const Descriptor* begin() const noexcept { return ends_.data(); }
+    [[nodiscard]] const Descriptor* end() const noexcept { return ends_.data() + count_; }
+
+  private:
+    std::array<Descriptor, most> ends_;
+    std::size_t count_ = 0;
+};
+
+/// Returns the reading ends of the parent's pipe and of those above it. Called once, in a forked
+/// child.
+Lifelines take_inherited_lifelines() noexcept;
+
+/// Returns this process's lifeline. When the program has closed the old one, it is a new one; the
+/// children that depended on the old one have then ended.
+/// @throws std::system_error EMFILE, ENFILE
+PipeEnds& lifeline();
+
+/// Returns the reading ends for a child of this process that does not inherit them.
+/// @param dies_with_parent whether it needs more than the first
+std::vector<int> lifelines_for_child(bool dies_with_parent);
+
+/// Opens the pipe of a reading end anew, through /proc. The owner of a signal belongs to the open
+/// file. All children have inherited that from the parent, and each needs one of its own.
+/// @returns none where there is no /proc
+/// @throws std::system_error EMFILE, ENFILE
+Descriptor reopen_lifeline(int read);
+
+/// Has the kernel kill the process when the holder of the pipe's writing end ends, but not if that
+/// has happened already.
+/// @param own a descriptor for which nobody else has set an owner
+/// @returns whether it could be arranged
+bool arm_lifeline(int own, pid_t pid) noexcept;
+
+/// In a child: arranges that it is killed when its parent ends, or a process that the parent
+/// depends on.
+/// @throws std::system_error EMFILE, ENFILE; EAGAIN without /proc
+void die_with_parent(Lifelines lifelines);
+
+/// In a child that ends with its parent: makes it the leader of a process group that ends with the
+/// parent as a whole. So the programs that it starts do not outlive their purpose.
+void lead_group_that_dies_with_parent() noexcept;
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/process/lifeline.ipp"
+#endif

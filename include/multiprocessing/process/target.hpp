@@ -1,7 +1,7 @@
 // multiprocessing/process/target.hpp
 //
-// The function call that a Process will make, with its type forgotten: one that memory carries to
-// the child (fork), or one that travels as a message (spawn). Floor 3. SPDX-License-Identifier: MIT
+// The function call that a Process will make, with its type forgotten. Memory carries it to the
+// child (fork), or it travels as a message (spawn). Floor 3. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/errors.hpp"
 #include "multiprocessing/reduction.hpp"
 
 namespace multiprocessing::detail {
@@ -73,13 +74,14 @@ class PortableTarget final : public Target {
     Arguments arguments_;
 };
 
-/// `f(given...)` can be called.
+/// Whether `f(given...)` can be called.
 template <class F, class... Given>
 inline constexpr bool arguments_fit = fit_of<F, Given...>(parameter_list_t<F>{}) == Fit::fits;
 
 template <class>
 struct RequirePicklable;
-/// Each for itself: a message about the argument's type says more than one about the tuple.
+/// Checks each type by itself: a message about an argument's type says more than one about the
+/// tuple.
 template <class... Ts>
 struct RequirePicklable<std::tuple<Ts...>> {
     static consteval void each() { (require_picklable<Ts>(), ...); }
@@ -90,7 +92,7 @@ template <bool inherited, class F, class... Args>
 std::unique_ptr<Target> make_target(F&& f, Args&&... args) {
     using Function = std::decay_t<F>;
     using Arguments = stored_arguments_t<Function, Args...>;
-    // After a requirement that fails nothing else is compiled, lest its errors hide the message.
+    // After a requirement that fails, nothing else is compiled: its errors would hide the message.
     if constexpr (!inherited && !portable_callable<Function>) {
         require_portable_callable<Function>();
         return nullptr;
@@ -109,8 +111,8 @@ std::unique_ptr<Target> make_target(F&& f, Args&&... args) {
     }
 }
 
-/// What a Process runs: its target, or what a subclass makes of it. A subclass's own run() is
-/// possible only where the child has a copy of the object.
+/// What a Process runs: its target, or what a subclass makes of it. A subclass can have a run() of
+/// its own only where the child has a copy of the object.
 template <bool inherits_memory>
 class TargetRunner {
   public:
@@ -138,7 +140,7 @@ class TargetRunner<false> {
 
     /// Runs the target. Final: the object itself does not exist in a spawned child, so a subclass's
     /// run() would never be called there. Pass a function instead, or use ForkProcess. Compilers
-    /// show the line with the function's name, hence the remark in it.
+    /// show the line with the function's name, so that line has a remark.
     virtual void run() final {  // A spawned child has no copy of the object: pass it a function.
         if (target_) target_->run();
     }

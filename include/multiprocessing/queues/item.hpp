@@ -1,13 +1,13 @@
 // multiprocessing/queues/item.hpp
 //
-// How a value becomes an item of a queue and back: its bytes where it is plain and small, else a
-// message, in the record where it is small and without handles, else in a block of its own. A value
-// is serialised before the queue is locked, and read after it. Floor 4. Start at put_item.
-// SPDX-License-Identifier: MIT
+// How a value becomes an item of a queue, and back. A plain, small value is put as its bytes. Any
+// other is put as a message: in the record when the message is small and has no handles, else in a
+// block of its own. A value is serialised before the queue is locked, and read after it is
+// released. Floor 4. Start at put_item. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
@@ -15,14 +15,17 @@
 
 #include "multiprocessing/queues/queue_state.hpp"
 #include "multiprocessing/reduction.hpp"
-#include "multiprocessing/reduction/payload.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::detail {
 
-/// Items of T are the bytes of the value.
+/// An item of T is the bytes of the value.
 template <class T>
 concept plain_item = bitwise<T> && sizeof(T) <= largest_inline;
+
+/// Puts a message, which it uses up. @returns false when there was no room until the deadline
+bool put_message(QueueState& queue, PayloadBuilder& message, bool block, Timeout timeout);
 
 /// Puts a value. @returns false when there was no room until the deadline
 template <class T>
@@ -31,19 +34,9 @@ bool put_item(QueueState& queue, const T& value, bool block, Timeout timeout) {
         return queue.put({RecordHead::make(RecordKind::bytes, sizeof(T)), std::addressof(value)},
                          block, timeout);
     } else {
-        PayloadBuilder builder;
-        builder.archive()(value);
-        if (builder.is_small() && builder.content().size() <= largest_inline) {
-            const auto content = builder.content();
-            return queue.put({RecordHead::make(RecordKind::bytes, content.size()), content.data()},
-                             block, timeout);
-        }
-        Payload payload(builder.finish());
-        const Offset offset = heap().offset_of(payload.get());
-        const bool done = queue.put(
-            {RecordHead::make(RecordKind::payload, sizeof(offset)), &offset}, block, timeout);
-        if (done) static_cast<void>(payload.release());  // whoever takes the item frees it
-        return done;
+        PayloadBuilder message;
+        message.archive()(value);
+        return put_message(queue, message, block, timeout);
     }
 }
 
@@ -60,7 +53,7 @@ T read_item(const IncomingItem& item) {
     return PayloadReader(payload.get()).archive().template read<T>();
 }
 
-/// Takes a value. @returns nothing when there was none until the deadline
+/// Takes a value out. @returns nothing when there was none until the deadline
 template <class T>
 std::optional<T> get_item(QueueState& queue, bool block, Timeout timeout) {
     alignas(T) std::byte bytes[plain_item<T> ? sizeof(T) : largest_inline];
@@ -74,3 +67,7 @@ std::optional<T> get_item(QueueState& queue, bool block, Timeout timeout) {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/queues/item.ipp"
+#endif

@@ -1,6 +1,6 @@
 // multiprocessing/queues/joinable_queue.hpp
 //
-// JoinableQueue: a queue that counts what was put and is not yet done. Mirrors CPython
+// JoinableQueue: a queue that counts the items that were put and are not done yet. Mirrors CPython
 // Lib/multiprocessing/queues.py, JoinableQueue. Floor 4. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -14,7 +14,8 @@
 namespace multiprocessing {
 
 /// A Queue that counts the items that were put and not yet declared done.
-/// @par Processes an item that a killed process had taken stays undone: give join a timeout
+/// @par Processes An item that a process took before it was killed stays undone: give join a
+/// timeout
 /// @par Source CPython Lib/multiprocessing/queues.py, JoinableQueue
 template <class T>
 class JoinableQueue : public Queue<T> {
@@ -22,8 +23,8 @@ class JoinableQueue : public Queue<T> {
     /// Makes a new queue, as Queue does. @throws std::bad_alloc
     explicit JoinableQueue(int maxsize = 0) : Queue<T>(maxsize) {}
 
-    /// Says that an item that was taken is done.
-    /// @throws ValueError when more were declared done than put
+    /// Declares an item done that was taken before.
+    /// @throws ValueError when more items were declared done than put
     void task_done() const {
         if (!this->state().task_done()) throw ValueError("task_done() called too many times");
     }
@@ -31,14 +32,14 @@ class JoinableQueue : public Queue<T> {
     /// Waits until every item that was put is done.
     ///
     /// **Blocking**: until then, at most for `timeout`. A signal does not end the wait.
-    /// @throws TimeoutError when it was not in time
+    /// @throws TimeoutError when they were not all done in time
     void join(Timeout timeout = std::nullopt) const {
         if (!this->state().join(detail::Deadline(timeout))) {
             throw TimeoutError("the items of the queue were not all done in time");
         }
     }
 
-    /// For the library: a handle that has arrived.
+    /// Makes a queue of a handle that has arrived. For the library.
     static JoinableQueue from_shared_handle(detail::AnyHandle handle) {
         return JoinableQueue(std::move(handle));
     }

@@ -1,16 +1,18 @@
 // multiprocessing/queues/queue.hpp
 //
-// Queue: the handle that users have, and the class that the other queues derive from. Mirrors
-// CPython Lib/multiprocessing/queues.py, Queue. Floor 4. Start at Queue::put.
+// Queue: the handle that users have, and the base class of the other queues. Mirrors CPython
+// Lib/multiprocessing/queues.py, Queue. Floor 4. Start at Queue::put.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -24,25 +26,30 @@
 namespace multiprocessing {
 namespace detail {
 
-/// Whether a process has closed a queue; shared by the copies of a handle in that process. A forked
-/// child inherits the note, but not the closing: it is another process than the one noted.
+/// Notes whether this process has closed a queue. All copies of a handle in the process share the
+/// note. A forked child inherits the note but is not bound by it: the note names its parent.
 class ClosedNote {
   public:
-    void close() noexcept { by_->store(Family::pack(self()), std::memory_order_relaxed); }
-    [[nodiscard]] bool is_closed() const noexcept {
-        const std::uint64_t by = by_->load(std::memory_order_relaxed);
-        return by != 0 && by == Family::pack(self());
+    void close() noexcept {
+        if (at_ != nullptr) at_->store(fork_depth() + 1, std::memory_order_relaxed);
+    }
+    /// @throws ValueError when it was moved from
+    [[nodiscard]] bool is_closed() const {
+        if (at_ == nullptr) [[unlikely]]
+            throw_empty_handle();
+        return at_->load(std::memory_order_relaxed) == fork_depth() + 1;
     }
 
   private:
-    std::shared_ptr<std::atomic<std::uint64_t>> by_ =
-        std::make_shared<std::atomic<std::uint64_t>>(0);
+    // The fork depth of the process that closed it, plus one; 0: it is not closed.
+    std::shared_ptr<std::atomic<std::uint32_t>> at_ =
+        std::make_shared<std::atomic<std::uint32_t>>(0);
 };
 
-inline std::string queue_text(const char* name, std::size_t size, std::size_t maxsize) {
-    return std::string("<") + name + " size=" + std::to_string(size) +
-           (maxsize == 0 ? "" : " maxsize=" + std::to_string(maxsize)) + ">";
-}
+[[noreturn, gnu::cold]] void throw_closed_queue();
+
+/// Returns the text of a queue, as in `<Queue size=3 maxsize=10>`.
+std::string queue_text(const char* name, std::size_t size, std::size_t maxsize);
 
 }  // namespace detail
 
@@ -51,11 +58,12 @@ inline std::string queue_text(const char* name, std::size_t size, std::size_t ma
 ///     mp::Queue<std::string> q;   q.put("hello");   std::string s = q.get();
 ///     for (const std::string& item : q) …            // until it is shut down and drained
 ///
-/// Differs: CPython's put hands the item to a thread that writes it to a pipe later. Here it is in
-/// shared memory when put returns, so the process may end, be joined or be killed right after.
-/// @par Processes any number of processes and threads may put and take. One that is killed in the
-/// middle of it blocks nobody and breaks nothing: its item is in the queue or it is not. Items that
-/// one thread puts are taken in that order
+/// Differs: CPython's put hands the item to a thread, which writes it to a pipe later. Here the
+/// item is in shared memory when put returns, so the process may end, be joined or be killed right
+/// after.
+/// @par Processes Any number of processes and threads may put and take. A process that is killed
+/// meanwhile blocks nobody and breaks nothing: its item is in the queue, or it is not. The items of
+/// one thread are taken in the order in which it put them.
 /// @par Source CPython Lib/multiprocessing/queues.py, Queue
 template <class T>
 class Queue {
@@ -63,7 +71,7 @@ class Queue {
     using value_type = T;
     class iterator;
 
-    /// Makes a new queue. @param maxsize how many items it holds; 0 or less: any number
+    /// Makes a new queue. @param maxsize how many items it holds at most; 0 or less: any number
     /// @throws std::bad_alloc
     explicit Queue(int maxsize = 0)
         : handle_(detail::make_shared_object<detail::QueueState>(maxsize)) {}
@@ -73,7 +81,8 @@ class Queue {
     /// **Blocking**: while the queue is full, at most for `timeout`. A signal does not end the
     /// wait.
     /// @param block   false: do not wait, whatever the timeout
-    /// @throws Full when there was no room in time @throws ShutDown @throws ValueError after close
+    /// @throws Full when there was no room in time @throws ShutDown when the queue was shut down
+    /// @throws ValueError after close
     /// @throws std::bad_alloc when the family's heap is full; then the item is not in the queue
     /// @par Source CPython Lib/multiprocessing/queues.py, Queue.put
     void put(const T& item, bool block = true, Timeout timeout = std::nullopt) const {
@@ -84,17 +93,20 @@ class Queue {
             detail::require_picklable<T>();
         }
     }
-    /// The same; what std::move gives away is gone here once it is in the queue: a Connection, say,
-    /// is then open in the queue alone.
+    /// Puts an item in that the caller gives away with std::move: it is gone here once it is in the
+    /// queue. A Connection, say, is then open in the queue alone.
     void put(T&& item, bool block = true, Timeout timeout = std::nullopt) const {
         put(std::as_const(item), block, timeout);
         if constexpr (!std::is_trivially_destructible_v<T> && std::is_move_constructible_v<T>) {
             [[maybe_unused]] const T consumed(std::move(item));
         }
     }
+    /// Not allowed: seconds in the place of `block` would mean true, and wait for ever.
+    template <std::floating_point Seconds>
+    void put(const T&, Seconds) const = delete;  // write put(item, true, seconds)
     /// Puts an item in if there is room now. @throws Full, and as put
     void put_nowait(const T& item) const { put(item, false); }
-    /// Puts an item that is not needed here any more.
+    /// Puts an item in that the caller gives away, if there is room now. @throws Full, and as put
     void put_nowait(T&& item) const { put(std::move(item), false); }
 
     /// Takes the oldest item out.
@@ -109,9 +121,13 @@ class Queue {
         if (!item) throw Empty();
         return std::move(*item);
     }
+    /// Not allowed: seconds in the place of `block` would mean true, and wait for ever.
+    template <std::floating_point Seconds>
+    T get(Seconds) const = delete;  // write get(true, seconds)
     /// Takes the oldest item if there is one now. @throws Empty, and as get
     T get_nowait() const { return get(false); }
-    /// Takes the oldest item if there is one now; nothing otherwise, also when it was shut down.
+    /// Takes the oldest item if there is one now. Returns nothing when there is none, and when the
+    /// queue was shut down and is drained.
     /// @throws ValueError after close
     std::optional<T> try_get() const {
         try {
@@ -121,35 +137,38 @@ class Queue {
         }
     }
 
-    /// Returns how many items are in the queue, modulo 2^27; by the time the caller looks it may be
-    /// another number.
-    [[nodiscard]] std::size_t qsize() const noexcept { return handle_->size(); }
+    /// Returns how many items are in the queue, modulo 2^27. It may be another number by the time
+    /// the caller looks at it.
+    [[nodiscard]] std::size_t qsize() const { return handle_->size(); }
     /// Says whether there is no item at this moment.
-    [[nodiscard]] bool empty() const noexcept { return handle_->size() == 0; }
-    /// Returns whether a queue with a maxsize has that many items.
-    [[nodiscard]] bool full() const noexcept { return handle_->is_full(); }
+    [[nodiscard]] bool empty() const { return handle_->size() == 0; }
+    /// Says whether the queue has a maxsize and holds that many items.
+    [[nodiscard]] bool full() const { return handle_->is_full(); }
 
     /// Returns how many items the queue holds at most; 0: any number.
-    [[nodiscard]] std::size_t maxsize() const noexcept { return handle_->maxsize; }
+    [[nodiscard]] std::size_t maxsize() const { return handle_->maxsize; }
 
-    /// Ends the use of the queue in this process: put and get are a ValueError here from now on.
+    /// Ends the use of the queue in this process: from now on put and get throw ValueError here.
     /// Other processes go on.
     void close() const noexcept { closed_.close(); }
-    /// For ported programs: there is no thread to wait for. @throws AssertionError before close
+    /// Does nothing: there is no thread to wait for. It is here for ported programs.
+    /// @throws AssertionError before close
     void join_thread() const {
         if (!closed_.is_closed()) throw AssertionError("close the queue before join_thread()");
     }
-    /// For ported programs: what put has returned for is in the queue, and stays there.
+    /// Does nothing: an item that put has returned for is in the queue, and stays there. It is here
+    /// for ported programs.
     void cancel_join_thread() const noexcept {}
 
-    /// Shuts the queue down, for all processes: put throws ShutDown from now on, and get once the
-    /// queue is drained. Who waits in either is told.
+    /// Shuts the queue down for all processes. From now on put throws ShutDown; get throws it once
+    /// the queue is drained. Callers that wait in either are woken.
     /// @param immediate whether to drop what is in the queue, so that get throws at once; in a
-    ///                  JoinableQueue it counts as done
+    ///                  JoinableQueue the dropped items count as done
     /// @par Source CPython Lib/queue.py, Queue.shutdown
     void shutdown(bool immediate = false) const { handle_->shut_down(immediate); }
 
-    /// Takes items out, waiting for each, until the queue is shut down and drained.
+    /// Begins a walk that takes the items out. It waits for each, until the queue is shut down and
+    /// drained.
     [[nodiscard]] iterator begin() const { return iterator(*this); }
     /// Ends the walk.
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
@@ -159,15 +178,16 @@ class Queue {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// Returns the handle, as it travels. For the library.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// Makes a queue of a handle that has arrived. For the library.
     static Queue from_shared_handle(detail::AnyHandle handle) { return Queue(std::move(handle)); }
 
   protected:
     /// @{
     /// For the classes derived from it.
     explicit Queue(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
-    [[nodiscard]] detail::QueueState& state() const noexcept { return *handle_; }
+    [[nodiscard]] detail::QueueState& state() const { return *handle_; }
     /// @}
 
     friend std::string text_of(const Queue& queue) {
@@ -177,7 +197,7 @@ class Queue {
   private:
     void check_open() const {
         if (closed_.is_closed()) [[unlikely]]
-            throw ValueError("the queue is closed in this process");
+            detail::throw_closed_queue();
     }
 
     std::optional<T> take(bool block, Timeout timeout) const {
@@ -191,7 +211,7 @@ class Queue {
     }
 
     detail::Handle<detail::QueueState> handle_;
-    mutable detail::ClosedNote closed_;  // of this process, not of the queue
+    mutable detail::ClosedNote closed_;  // says it of this process, not of the queue
 };
 
 /// Walks a queue by taking its items out.
@@ -220,7 +240,11 @@ class Queue<T>::iterator {
 
   private:
     Queue queue_;
-    mutable std::optional<T> item_;  // the item is the loop's to move from
+    mutable std::optional<T> item_;  // the loop may move from it
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/queues/queue.ipp"
+#endif

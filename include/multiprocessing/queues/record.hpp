@@ -11,12 +11,12 @@
 //
 // The bytes of a record:
 //      0  u64  head: kind (bits 0, 1) | size of the content in bytes << 32; 0: not written yet
-//      8       content
+//      8       the content, by kind:
 //               bytes    the serialised item
-//               payload  u64  the place of a payload (reduction/payload.hpp) that has the item
-//               link     u64  the place of the next chunk; no record follows in this one
-// A record is committed by the one store of its head. Before that the head behind it was set to 0,
-// so who reads on finds the end. SPDX-License-Identifier: MIT
+//               payload  u64, the place of the payload (reduction/archive/payload.hpp) with the
+//               item link     u64, the place of the next chunk; no record follows in this one
+// One store commits a record: that of its head. Before it, the writer sets the head behind the
+// record to 0, so that a reader that goes on finds the end. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
@@ -29,13 +29,13 @@
 namespace multiprocessing::detail {
 
 constexpr std::size_t record_alignment = 16;
-constexpr std::size_t small_chunk = std::size_t{1} << 10;   // a new queue's
-constexpr std::size_t medium_chunk = std::size_t{1} << 12;  // one whose consumers keep up
+constexpr std::size_t small_chunk = std::size_t{1} << 10;   // of a new queue
+constexpr std::size_t medium_chunk = std::size_t{1} << 12;  // of a queue whose consumers keep up
 constexpr std::size_t large_chunk = std::size_t{1} << 16;   // gives its pages back when it is freed
 
 enum class RecordKind : std::uint32_t { none, bytes, payload, link };
 
-/// What a record's head says.
+/// The head of a record.
 struct RecordHead {
     std::uint64_t word;
 
@@ -47,13 +47,13 @@ struct RecordHead {
     }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return word >> 32; }
     [[nodiscard]] constexpr bool is_committed() const noexcept { return word != 0; }
-    /// Whether it is one that a reader takes.
+    /// Returns whether it is the head of an item, which a reader takes.
     [[nodiscard]] constexpr bool is_item() const noexcept {
         return is_committed() && kind() != RecordKind::link;
     }
 };
 
-/// A record, or the place for one.
+/// A record, or a place for one.
 class Record {
   public:
     explicit Record(Offset offset) noexcept : offset_(offset), bytes_(heap().at_covered(offset)) {}
@@ -63,28 +63,28 @@ class Record {
                record_alignment;
     }
 
-    /// Returns the head, and with it the right to read the content.
+    /// Returns the head. If it is committed, the caller may read the content.
     [[nodiscard]] RecordHead head() const noexcept {
         return {word().load(std::memory_order_acquire)};  // pairs with commit
     }
     [[nodiscard]] const std::byte* content() const noexcept {
         return bytes_ + sizeof(std::uint64_t);
     }
-    /// Returns the content of a record of another kind than `bytes`.
+    /// Returns the content of a payload or a link: the place that it refers to.
     [[nodiscard]] Offset target() const noexcept {
         Offset target = 0;
         std::memcpy(&target, content(), sizeof(target));
         return target;
     }
 
-    /// Marks the place as not written.
+    /// Marks the place as not written yet.
     void clear() const noexcept { word().store(0, std::memory_order_relaxed); }
 
     void fill(const void* content, std::size_t size) const noexcept {
         std::memcpy(bytes_ + sizeof(std::uint64_t), content, size);
     }
 
-    /// Makes the record visible, once the one behind it is clear.
+    /// Makes the record visible. The head behind it must be clear already.
     void commit(RecordHead head) const noexcept {
         word().store(head.word, std::memory_order_release);  // pairs with head()
     }
@@ -94,12 +94,9 @@ class Record {
         return offset_ + size_with(content);
     }
 
-    /// Returns the head of the record at `offset`, as a guess: the chunk may have been freed, and
-    /// hold anything by now.
-    __attribute__((noinline, no_sanitize("thread"))) static RecordHead guess(
-        Offset offset) noexcept {
-        return {*reinterpret_cast<const volatile std::uint64_t*>(heap().at(offset))};
-    }
+    /// Returns the head of the record at `offset`, as a guess: the chunk may have been freed
+    /// meanwhile, and may hold anything by now.
+    static RecordHead guess(Offset offset) noexcept;
 
   private:
     [[nodiscard]] std::atomic<std::uint64_t>& word() const noexcept {
@@ -110,8 +107,8 @@ class Record {
     std::byte* bytes_;
 };
 
-/// The largest content of a record of the kind `bytes`. Larger items cost a block of their own, but
-/// are not copied while the lock is held.
+/// The largest content of a record of the kind `bytes`. A larger item costs a block of its own, but
+/// is not copied while the lock is held.
 constexpr std::size_t largest_inline = small_chunk - 3 * record_alignment - sizeof(std::uint64_t);
 
 /// A chunk of records.
@@ -119,13 +116,8 @@ class RecordChunk {
   public:
     explicit RecordChunk(Offset offset) noexcept : offset_(offset) {}
 
-    /// Makes one with nothing in it. @throws std::bad_alloc
-    static RecordChunk make(std::size_t size) {
-        const RecordChunk chunk(heap().offset_of(allocate(size)));
-        *heap().at<std::uint32_t>(chunk.offset_) = static_cast<std::uint32_t>(size);
-        Record(chunk.first()).clear();
-        return chunk;
-    }
+    /// Makes an empty chunk. @param size in bytes @throws std::bad_alloc
+    static RecordChunk make(std::size_t size);
 
     void free() const noexcept { heap().allocator().deallocate(offset_); }
 
@@ -136,7 +128,7 @@ class RecordChunk {
         return *heap().at_covered<std::uint32_t>(offset_);
     }
 
-    /// Whether a record of `size` bytes at `place` leaves room for a link behind it.
+    /// Returns whether a record of `size` bytes at `place` leaves room for a link behind it.
     [[nodiscard]] bool has_room(Offset place, std::size_t size) const noexcept {
         return place + size + record_alignment <= offset_ + this->size();
     }
@@ -147,3 +139,7 @@ class RecordChunk {
 static_assert(Record::size_with(largest_inline) + 2 * record_alignment <= small_chunk);
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/queues/record.ipp"
+#endif

@@ -12,7 +12,7 @@
 namespace multiprocessing {
 
 /// A Queue without a bound.
-/// Differs: CPython's has put, get, empty and close alone, and its put blocks when a pipe is full.
+/// Differs: CPython's has only put, get, empty and close, and its put blocks when a pipe is full.
 /// @par Source CPython Lib/multiprocessing/queues.py, SimpleQueue
 template <class T>
 class SimpleQueue : public Queue<T> {
@@ -20,7 +20,7 @@ class SimpleQueue : public Queue<T> {
     /// Makes a new queue. @throws std::bad_alloc
     SimpleQueue() : Queue<T>(0) {}
 
-    /// For the library: a handle that has arrived.
+    /// Makes a queue of a handle that has arrived. For the library.
     static SimpleQueue from_shared_handle(detail::AnyHandle handle) {
         return SimpleQueue(std::move(handle));
     }

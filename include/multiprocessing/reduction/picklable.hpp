@@ -1,25 +1,24 @@
 // multiprocessing/reduction/picklable.hpp
 //
-// The concept of what can travel between processes, and the compile error for what cannot: which
-// type it is, which field or element of it is to blame, and what to do. Floor 2. Start at
-// picklable.
-// SPDX-License-Identifier: MIT
+// The concept of what can travel between processes, and the compile error for what cannot. The
+// error says which type it is, which field or element of it is to blame, and what to do. Floor 2.
+// Start at picklable. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <type_traits>
 
-#include "multiprocessing/reduction/cereal_types.hpp"
-#include "multiprocessing/reduction/containers.hpp"
-#include "multiprocessing/reduction/function_identity.hpp"
-#include "multiprocessing/reduction/kind.hpp"
-#include "multiprocessing/reduction/pickler.hpp"
-#include "multiprocessing/reduction/pointers.hpp"
-#include "multiprocessing/reduction/products.hpp"
+#include "multiprocessing/reduction/functions/function_identity.hpp"
+#include "multiprocessing/reduction/picklers/cereal_types.hpp"
+#include "multiprocessing/reduction/picklers/containers.hpp"
+#include "multiprocessing/reduction/picklers/pickler.hpp"
+#include "multiprocessing/reduction/picklers/pointers.hpp"
+#include "multiprocessing/reduction/picklers/products.hpp"
+#include "multiprocessing/reduction/types/kind.hpp"
 
 namespace multiprocessing::detail {
 
-/// The type to blame when T cannot travel, or void. A type that is being looked at already (a Tree
-/// in the vector<Tree> of a Tree) is taken to be able to.
+/// The type to blame when T cannot travel, or void. `Visiting` are the types that are being looked
+/// at already (a Tree, for the vector<Tree> in it): they are assumed to be able to travel.
 template <class T, class... Visiting>
 consteval auto culprit_of();
 
@@ -58,9 +57,10 @@ using Culprit = typename decltype(culprit_of<std::remove_cv_t<T>>())::type;
 
 namespace multiprocessing {
 
-/// T's values can travel between processes: arithmetic types and enums, std::string, the standard
-/// containers, pair, tuple, optional, variant, smart pointers, chrono types, filesystem::path,
-/// aggregates of such fields, types with cereal functions, and the library's own handles.
+/// T's values can travel between processes. Such types are arithmetic types and enums, std::string,
+/// the standard containers, pair, tuple, optional, variant, smart pointers, chrono types,
+/// filesystem::path, aggregates of such fields, types with cereal functions, and the library's own
+/// handles.
 /// @par Source CPython Lib/multiprocessing/reduction.py, ForkingPickler
 template <class T>
 concept picklable = !std::is_void_v<T> && std::is_void_v<detail::Culprit<T>>;
@@ -93,8 +93,8 @@ consteval Obstacle obstacle_of() {
     }
 }
 
-/// The compile error. Its arguments, which compilers show, are the type that should travel and the
-/// one inside of it that cannot.
+/// The compile error. Compilers show its arguments: the type that should travel, and the type
+/// inside of it that cannot.
 template <class Type, class Because>
 struct CannotTravel {
     static constexpr Obstacle obstacle = obstacle_of<Because>();
@@ -116,7 +116,8 @@ struct CannotTravel {
         "the arguments of CannotTravel");
     static_assert(obstacle != Obstacle::fields,
                   "multiprocessing: this type cannot travel between processes, because the fields "
-                  "of a struct with more than 64 of them, or with a base class that has fields, "
+                  "of a struct with more than 64 of them, with a base class that has fields, with "
+                  "an anonymous union, or with bit-fields beside fields that are not plain bytes, "
                   "cannot be seen: write a cereal serialize() function for it. The two types are "
                   "the arguments of CannotTravel");
     static_assert(obstacle != Obstacle::other,

@@ -18,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-#include "multiprocessing/detail/repr.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/errors.hpp"
 
 namespace cereal {
@@ -36,10 +36,6 @@ namespace detail {
 using ItemVariant =
     std::variant<std::int64_t, double, bool, std::string, std::vector<std::byte>, std::nullopt_t>;
 
-/// What the alternatives are called in messages.
-inline constexpr const char* item_type_names[] = {
-    "an integer", "a floating-point number", "a bool", "a string", "bytes", "None"};
-
 template <class T>
 inline constexpr bool is_character =
     std::is_same_v<T, char> || std::is_same_v<T, wchar_t> || std::is_same_v<T, char8_t> ||
@@ -49,7 +45,7 @@ inline constexpr bool is_character =
 template <class T>
 concept item_integer = std::integral<T> && !std::same_as<T, bool> && !is_character<T>;
 
-/// What is text: a string literal too, which would else be a truth value.
+/// Text: this includes a string literal, which would otherwise be a truth value.
 template <class T>
 concept item_text = std::convertible_to<const T&, std::string_view>;
 template <class T>
@@ -73,20 +69,21 @@ inline constexpr bool is_optional_item = false;
 template <class T>
 inline constexpr bool is_optional_item<std::optional<T>> = true;
 
-/// The items of a list can be those of a range. Text is none: it is one item.
+/// A range whose items can become those of a list. Text is no such range: it is one item.
 template <class Range>
 concept range_of_items = std::ranges::input_range<Range> && !item_text<std::remove_cvref_t<Range>>;
 
-/// An item is made from a T, or there is an error that says what an item can be. Not of empty
-/// classes: those that find the fields of a struct (reduction/fields.hpp) must not take it for one
-/// that they can fill. And not of iterators, which std::vector<ShareableItem>{begin, end} is for.
+/// A T from which an item is made, or that gets an error which says what an item can be. Empty
+/// classes are left out: those that find the fields of a struct (reduction/types/fields.hpp) must
+/// not take an item for a field that they can fill. Iterators are left out too, for the sake of
+/// std::vector<ShareableItem>{begin, end}.
 template <class T>
 concept item_source = std::same_as<T, std::nullopt_t> ||
                       (!std::is_empty_v<T> && !std::same_as<T, shared_memory::ShareableItem> &&
                        !std::same_as<T, shared_memory::ShareableElement> &&
                        !(std::is_class_v<T> && std::input_or_output_iterator<T>));
 
-/// Ends the compilation with a message when T is no type of an item.
+/// Stops the compilation with a message when no item can be made from a T.
 template <class T>
 consteval void require_item() {
     static_assert(makes_item<T>,
@@ -121,53 +118,27 @@ ItemVariant make_item(T&& value) {
     }
 }
 
-/// Says whether an int and a float are the same number, exactly, as Python compares them.
-inline bool same_item(std::int64_t a, double b) noexcept {
-    // Within these bounds the conversion cuts the fraction off, and does nothing else.
-    if (!(b >= -0x1p63 && b < 0x1p63)) return false;
-    const auto whole = static_cast<std::int64_t>(b);
-    return whole == a && static_cast<double>(whole) == b;
-}
-inline bool same_item(double a, std::int64_t b) noexcept { return same_item(b, a); }
-inline bool same_item(bool a, double b) noexcept { return same_item(std::int64_t{a}, b); }
-inline bool same_item(double a, bool b) noexcept { return same_item(std::int64_t{b}, a); }
-inline bool same_item(bool a, std::int64_t b) noexcept { return std::int64_t{a} == b; }
-inline bool same_item(std::int64_t a, bool b) noexcept { return a == std::int64_t{b}; }
-inline bool same_item(std::nullopt_t, std::nullopt_t) noexcept { return true; }
-template <class A, class B>
-bool same_item(const A& a, const B& b) noexcept {
-    if constexpr (std::is_same_v<A, B>) {
-        return a == b;
-    } else {
-        return false;
-    }
-}
+/// Says whether two items are the same, as Python compares: 1, 1.0 and true are.
+bool same_items(const ItemVariant& a, const ItemVariant& b);
 
-/// Returns an alternative as Python's repr writes it.
-template <class T>
-std::string item_repr(const T& value) {
-    std::string text;
-    append_repr(text, value);
-    return text;
-}
-inline std::string item_repr(const std::vector<std::byte>& bytes) {
-    return "b" + quoted({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, false);
-}
-inline std::string item_repr(std::nullopt_t) { return "None"; }
+/// Returns an item as Python's repr writes it.
+std::string text_of_item(const ItemVariant& item);
 
 }  // namespace detail
 
 namespace shared_memory {
 
 /// An item of a ShareableList: a std::variant of std::int64_t, double, bool, std::string,
-/// std::vector<std::byte> and std::nullopt_t (Python's None). It is made from whatever means one of
-/// these: `1`, `2.5F`, `true`, `"text"`, a string_view, a span of bytes, a std::optional.
+/// std::vector<std::byte> and std::nullopt_t (Python's None). It can be made from anything that
+/// means one of these: `1`, `2.5F`, `true`, `"text"`, a string_view, a span of bytes, a
+/// std::optional.
 ///
 /// Items compare as in Python: 1, 1.0 and true are the same; text and bytes never are.
 class ShareableItem : public detail::ItemVariant {
   public:
     /// Makes None.
     ShareableItem() noexcept : variant(std::nullopt) {}
+    /// Makes an item that means `value`.
     /// @throws ValueError for an integer that does not fit a std::int64_t
     template <class T>
         requires detail::item_source<std::remove_cvref_t<T>>
@@ -175,14 +146,13 @@ class ShareableItem : public detail::ItemVariant {
 
     /// Compares as Python does: 1, 1.0 and true are equal.
     friend bool operator==(const ShareableItem& a, const ShareableItem& b) {
-        return std::visit([](const auto& x, const auto& y) { return detail::same_item(x, y); },
-                          a.base(), b.base());
+        return detail::same_items(a.base(), b.base());
     }
 
-    // A template: nearly everything converts to an item, a vector of items among it.
+    // A template: nearly everything converts to an item, even a vector of items.
     template <std::same_as<ShareableItem> Item>
     friend std::string text_of(const Item& item) {
-        return std::visit([](const auto& value) { return detail::item_repr(value); }, item.base());
+        return detail::text_of_item(item.base());
     }
 
   private:
@@ -204,7 +174,7 @@ class ShareableItem : public detail::ItemVariant {
 
 namespace detail {
 
-/// The alternative as which a T is kept.
+/// The alternative as which an item keeps a T.
 template <class T>
 using ItemAlternative = std::conditional_t<item_integer<T>, std::int64_t,
                                            std::conditional_t<std::floating_point<T>, double, T>>;
@@ -219,6 +189,9 @@ inline constexpr std::size_t item_type_number = [] {
     return number;
 }();
 
+/// Throws the TypeError for an item of the alternative `found` that is read as `wanted`.
+[[noreturn, gnu::cold]] void throw_item_type(std::size_t found, std::size_t wanted);
+
 /// Returns the item as a T. @throws TypeError when it is of another type
 /// @throws ValueError when it is an integer that a T cannot hold
 template <class T>
@@ -232,10 +205,7 @@ T item_as(ItemVariant item) {
     } else {
         using Alternative = ItemAlternative<T>;
         Alternative* const value = std::get_if<Alternative>(&item);
-        if (value == nullptr) {
-            throw TypeError(std::string("the item is ") + item_type_names[item.index()] + ", not " +
-                            item_type_names[item_type_number<Alternative>]);
-        }
+        if (value == nullptr) throw_item_type(item.index(), item_type_number<Alternative>);
         if constexpr (item_integer<T>) {
             if (!std::in_range<T>(*value)) throw ValueError("the item does not fit the type");
         }
@@ -245,3 +215,7 @@ T item_as(ItemVariant item) {
 
 }  // namespace detail
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/shared_memory/item.ipp"
+#endif

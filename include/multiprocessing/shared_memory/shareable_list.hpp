@@ -10,15 +10,13 @@
 #include <cstddef>
 #include <initializer_list>
 #include <iterator>
-#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "multiprocessing/detail/index.hpp"
-#include "multiprocessing/errors.hpp"
+#include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/shared_memory/block.hpp"
 #include "multiprocessing/shared_memory/item.hpp"
 #include "multiprocessing/shared_memory/list_layout.hpp"
@@ -27,15 +25,16 @@ namespace multiprocessing::shared_memory {
 
 class ShareableList;
 
-/// What `list[i]` is: an item, read when it is looked at, written when it is assigned to. It must
-/// not outlive the list object that gave it.
+/// The place that `list[i]` returns. The item is read when it is looked at, and written when it is
+/// assigned to. An element must not outlive the list object that gave it.
 ///
 ///     double d = list[1];   list[0] = "text";   if (list[2] == std::nullopt) …
 class ShareableElement {
   public:
-    /// Means the same place of the list.
+    /// Refers to the same place of the list.
     ShareableElement(const ShareableElement&) = default;
 
+    /// Writes an item to the place.
     /// @throws ValueError when the item is too long for its place; then nothing is changed
     const ShareableElement& operator=(const ShareableItem& item) const;
     /// Assigns the other's item, not its place.
@@ -43,12 +42,12 @@ class ShareableElement {
         return *this = other.item();
     }
 
-    /// Returns the item. @throws ValueError when the list is damaged, or closed
+    /// Returns the item. @throws ValueError when the list is damaged or closed
     [[nodiscard]] ShareableItem item() const;
     /// Returns the item.
     operator ShareableItem() const { return item(); }
 
-    /// Returns the item as a T. @throws TypeError when it is of another type, and as item
+    /// Returns the item as a T. @throws TypeError when it is of another type; else as item
     template <class T>
     [[nodiscard]] T get() const {
         return detail::item_as<T>(item());
@@ -77,28 +76,27 @@ class ShareableElement {
     std::size_t place_;
 };
 
-/// Where a list lies; designated initialisers name the field.
+/// Where a list lies. Designated initialisers name the field.
 struct ShareableListOptions {
-    std::string name = {};  ///< of the block, without a slash; empty: a new one
+    std::string name = {};  ///< of the block, without a slash; empty: a new name
 };
 
-/// A list in a block of shared memory, of fixed length: its items can be replaced, also by ones of
-/// another type, where they fit the place that the first one had.
+/// A list of fixed length in a block of shared memory. Its items can be replaced, even by items of
+/// another type, if they fit the place that the first item had.
 ///
 ///     ShareableList list({1, 2.5, "text", true, std::nullopt, bytes});
 ///     list[0] = 7;   double d = list.get<double>(1);   list[-1] = std::nullopt;
 ///     ShareableList same(ShareableListOptions{name});       // in another program, or in Python
 ///     list.shm().unlink();                                  // once, as for SharedMemory
 ///
-/// Text is to be UTF-8, or Python cannot read it. Text and bytes lose zeros at their end, as in
-/// Python; the place of one has 1 to 8 bytes more than it takes.
+/// Text must be UTF-8, or Python cannot read it. Text and bytes lose zeros at their end, as in
+/// Python. The place of text or bytes has 1 to 8 bytes more than they take.
 ///
 /// Differs: CPython gives text as many bytes as it has characters, and cuts the rest off. A block
-/// that holds no such list is a ValueError here, and never an access outside of it.
-/// @par Processes As those of SharedMemory; the list travels as its block does. There is no lock: a
-/// reader that no Lock keeps from a writer may find None while an item is replaced. A process that
-/// is killed meanwhile leaves a list that can be read: the item is the old one, the new one, or
-/// None
+/// that holds no such list is a ValueError here, and never an access outside of the block.
+/// @par Processes As for SharedMemory; the list travels as its block does. There is no lock:
+/// without a Lock, a reader may find None while a writer replaces an item. A process that is killed
+/// meanwhile leaves a list that can be read: the item is the old one, the new one, or None.
 /// @par Source CPython Lib/multiprocessing/shared_memory.py, ShareableList
 class ShareableList {
   public:
@@ -126,34 +124,30 @@ class ShareableList {
     ShareableList(ShareableListOptions options, Range&& items)
         : ShareableList(std::move(options), Items{collected(items)}) {}
 
-    /// Attaches to a list that is there. Write the type of the options, as Clang 16 needs it here.
+    /// Attaches to an existing list. Write the type of the options: Clang 16 needs it here.
     /// @throws std::system_error ENOENT, and as SharedMemory
     /// @throws ValueError without a name, and when the block does not hold a list
-    explicit ShareableList(ShareableListOptions options)
-        : shm_({.name = std::move(options.name)}), layout_(shm_.buf()) {}
+    explicit ShareableList(ShareableListOptions options);
 
-    /// What was moved from is closed.
+    /// Takes the other's list over; the other is closed then.
     ShareableList(ShareableList&&) noexcept = default;
-    /// What was moved from is closed.
+    /// Takes the other's list over; the other is closed then.
     ShareableList& operator=(ShareableList&&) noexcept = default;
     /// Closes; the block stays.
     ~ShareableList() = default;
 
     /// Returns how many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return layout_.count(); }
-    /// Says whether there is none.
+    /// Says whether there are no items.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
-    /// Returns the place at `index`; a negative one counts from the end.
-    /// @throws IndexError when there is none
+    /// Returns the place at `index`. A negative index counts from the end.
+    /// @throws IndexError when there is no such place
     reference operator[](std::ptrdiff_t index) const { return {*this, place(index)}; }
 
     /// Returns the item at `index`. @throws IndexError
     /// @throws ValueError when the list is damaged, or its block is closed
-    [[nodiscard]] ShareableItem item(std::ptrdiff_t index) const {
-        const std::size_t at = place(index);
-        return layout_.read(shm_.buf(), at);
-    }
+    [[nodiscard]] ShareableItem item(std::ptrdiff_t index) const;
     /// Returns the item at `index` as a T. An integer or floating-point item can be read as any
     /// type of its kind.
     /// @throws TypeError when it is of another type; ValueError when the integer does not fit T,
@@ -169,20 +163,14 @@ class ShareableList {
     [[nodiscard]] iterator end() const noexcept;
 
     /// Returns the formats of all items, or of one, as Python's struct module writes them: "q8sd".
-    [[nodiscard]] std::string format() const {
-        std::string all;
-        for (std::size_t i = 0; i < size(); ++i) all += layout_.format(shm_.buf(), i).text();
-        return all;
-    }
+    [[nodiscard]] std::string format() const;
     /// Returns the format of one item.
-    [[nodiscard]] std::string format(std::ptrdiff_t index) const {
-        const std::size_t at = place(index);
-        return layout_.format(shm_.buf(), at).text();
-    }
+    [[nodiscard]] std::string format(std::ptrdiff_t index) const;
 
     /// Returns how many items are equal to `item`, as Python compares: 1, 1.0 and true are.
     [[nodiscard]] std::size_t count(const ShareableItem& item) const;
-    /// Returns the index of the first item that is equal to `item`. @throws ValueError
+    /// Returns the index of the first item that is equal to `item`.
+    /// @throws ValueError when there is none
     [[nodiscard]] std::size_t index(const ShareableItem& item) const;
 
     /// Returns the block that the list lies in: to close it, unlink it, or ask for its name.
@@ -191,24 +179,11 @@ class ShareableList {
     [[nodiscard]] const SharedMemory& shm() const noexcept { return shm_; }
 
     /// Returns a second object for the same list, as SharedMemory::duplicate.
-    [[nodiscard]] ShareableList duplicate() const {
-        ShareableList other;
-        other.shm_ = shm_.duplicate();
-        other.layout_ = layout_;
-        return other;
-    }
+    [[nodiscard]] ShareableList duplicate() const;
 
-    /// Differs: of a long list the first 100 items; in Python one that is closed does not print.
-    friend std::string text_of(const ShareableList& list) {
-        const std::string name = detail::quoted(list.shm_.name());
-        try {
-            std::string text = "ShareableList(";
-            detail::append_items(text, list);
-            return text + ", name=" + name + ")";
-        } catch (const ValueError&) {  // closed, or another program has damaged it
-            return "<ShareableList name=" + name + " unreadable>";
-        }
-    }
+    /// Differs: a long list prints only its first 100 items; in Python a closed list does not
+    /// print.
+    friend std::string text_of(const ShareableList& list);
 
   private:
     friend class cereal::access;
@@ -216,16 +191,11 @@ class ShareableList {
 
     ShareableList() noexcept = default;
 
-    struct Items {  // a type that no range of the user's is
+    struct Items {  // a type of its own, which no range of a program has
         std::span<const ShareableItem> all;
     };
-    ShareableList(ShareableListOptions options, Items items)
-        : ShareableList(std::move(options), items, detail::ListLayout(items.all)) {}
-    ShareableList(ShareableListOptions options, Items items, detail::ListLayout layout)
-        : shm_({.name = std::move(options.name), .create = true, .size = layout.size()}),
-          layout_(std::move(layout)) {
-        layout_.write(shm_.buf(), items.all);
-    }
+    ShareableList(ShareableListOptions options, Items items);
+    ShareableList(ShareableListOptions options, Items items, detail::ListLayout layout);
 
     template <class Range>
     static std::vector<ShareableItem> collected(Range& range) {
@@ -234,13 +204,8 @@ class ShareableList {
         return items;
     }
 
-    [[nodiscard]] std::size_t place(std::ptrdiff_t index) const {
-        return detail::checked_index(index, size());
-    }
-    void replace(std::size_t place, const ShareableItem& item) const {
-        const std::span<std::byte> block = shm_.buf();
-        layout_.replace(block, place, detail::EncodedItem(item, layout_.place(place)));
-    }
+    [[nodiscard]] std::size_t place(std::ptrdiff_t index) const;
+    void replace(std::size_t place, const ShareableItem& item) const;
 
     template <class Archive>
     void save(Archive& archive) const {
@@ -302,18 +267,6 @@ inline ShareableList::iterator ShareableList::end() const noexcept {
     return {*this, static_cast<std::ptrdiff_t>(size())};
 }
 
-inline std::size_t ShareableList::count(const ShareableItem& item) const {
-    std::size_t count = 0;
-    for (const ShareableItem& own : *this) count += own == item;
-    return count;
-}
-inline std::size_t ShareableList::index(const ShareableItem& item) const {
-    for (std::size_t i = 0; i < size(); ++i) {
-        if (layout_.read(shm_.buf(), i) == item) return i;
-    }
-    throw ValueError("the item is not in this container");
-}
-
 inline const ShareableElement& ShareableElement::operator=(const ShareableItem& item) const {
     list_->replace(place_, item);
     return *this;
@@ -324,3 +277,7 @@ inline ShareableItem ShareableElement::item() const {
 inline std::string text_of(const ShareableElement& element) { return text_of(element.item()); }
 
 }  // namespace multiprocessing::shared_memory
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/shared_memory/shareable_list.ipp"
+#endif

@@ -1,6 +1,6 @@
 // multiprocessing/shared_objects/allocator.hpp
 //
-// The family's heap as containers ask for memory: an allocator whose pointers mean the same in
+// An allocator that gives containers memory of the family's heap. Its pointers mean the same in
 // every process. Floor 4. Start at allocator. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -15,23 +15,24 @@
 
 namespace multiprocessing {
 
-/// Memory of the family's heap for containers. Its pointers are distances from where they lie, so
-/// what a container of Boost keeps in shared memory is right in each process, wherever that has
-/// mapped the heap. It has no state: all allocators are equal, in all processes.
+/// Gives containers memory of the family's heap. Each of its pointers holds the distance from
+/// itself to its target. So what a Boost container keeps in shared memory is right in each process,
+/// wherever that process has mapped the heap. The allocator has no state: all allocators are equal,
+/// in all processes.
 ///
 ///     boost::container::stable_vector<int, mp::allocator<int>> v;
 ///
-/// The standard library's containers do not take it: their nodes are linked by plain pointers.
+/// The standard library's containers cannot use it: their nodes are linked by plain pointers.
 /// @tparam T of an alignment up to 64
-/// @par Processes A process killed inside a container's function loses at most what that container
-/// holds.
+/// @par Processes When a process is killed inside a container's function, at most the content of
+/// that container is lost.
 template <class T>
 class allocator {
   public:
     using value_type = T;
     using pointer = boost::interprocess::offset_ptr<T>;
 
-    /// The allocator of other types.
+    /// Names the allocator of another type.
     template <class U>
     struct rebind {
         using other = allocator<U>;  ///< the allocator of a U
@@ -52,14 +53,14 @@ class allocator {
         if (count > max_size()) throw std::bad_array_new_length();
         return pointer(static_cast<T*>(detail::allocate(count * sizeof(T))));
     }
-    /// Takes the room back.
+    /// Gives the room back to the heap.
     void deallocate(const pointer& room, std::size_t) noexcept {
         detail::deallocate(const_cast<std::remove_cv_t<T>*>(room.get()));
     }
-    /// Returns how many Ts there can be at most.
+    /// Returns the largest number of Ts that can be asked for.
     [[nodiscard]] std::size_t max_size() const noexcept { return PTRDIFF_MAX / sizeof(T); }
 
-    /// All are equal: what one has allocated, any other may take back.
+    /// All allocators are equal: each may deallocate what another one has allocated.
     template <class U>
     friend bool operator==(const allocator&, const allocator<U>&) noexcept {
         return true;
@@ -68,7 +69,7 @@ class allocator {
 
 namespace detail {
 
-/// The allocator of maps, sets and lists, whose nodes are linked by what it has for a void_pointer.
+/// The allocator of maps, sets and lists. They link their nodes by its void_pointer.
 template <class T>
 class NodeAllocator : public allocator<T> {
   public:

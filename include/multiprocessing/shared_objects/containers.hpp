@@ -1,7 +1,8 @@
 // multiprocessing/shared_objects/containers.hpp
 //
-// Boost's containers in the family's heap, and what makes a text a key of them. Floor 4. Start at
-// shared::vector. See https://www.boost.org/doc/libs/release/doc/html/container.html.
+// Boost's containers in the family's heap, and the comparisons and hashes that let a text be a key
+// of them. Floor 4. Start at shared::vector. See
+// https://www.boost.org/doc/libs/release/doc/html/container.html.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -28,8 +29,8 @@
 
 namespace multiprocessing::detail {
 
-// Texts of any class are compared and hashed as what they have in common, so that a look for a
-// literal makes no string.
+// Texts of all classes are compared and hashed as std::string_views. So a lookup by a literal makes
+// no string.
 
 struct TextLess {
     using is_transparent = void;
@@ -48,29 +49,30 @@ struct TextHash {
 
 }  // namespace multiprocessing::detail
 
-/// Containers that lie in shared memory, in a Shared or inside one another.
+/// Containers that lie in shared memory: in a Shared, or inside one another.
 namespace multiprocessing::shared {
 
 /// Text in shared memory. It is made of a `const char*` or, as `string(view)`, of a
-/// std::string_view, and compares with both and with a std::string.
+/// std::string_view. It compares with both, and with a std::string.
 using string = boost::container::basic_string<char, std::char_traits<char>, allocator<char>>;
 
 /// Orders keys, as std::less does.
 template <class K>
 struct less : std::less<K> {};
-/// Orders texts, those of other classes too: `m.find("key")` makes no string.
+/// Orders texts, also those of other classes: `m.find("key")` makes no string.
 template <>
 struct less<string> : detail::TextLess {};
 
 /// Compares the keys of hash tables, as std::equal_to does.
 template <class K>
 struct equal_to : std::equal_to<K> {};
-/// Compares texts, those of other classes too.
+/// Compares texts, also those of other classes.
 template <>
 struct equal_to<string> : detail::TextEqual {};
 
-/// Hashes keys: by std::hash where the key has one, else by boost::hash, which takes pairs and
-/// tuples too, and a class with a function hash_value. The same in all processes of a program.
+/// Hashes keys: by std::hash if the key has one, else by boost::hash. The latter also takes pairs,
+/// tuples, and classes with a function hash_value. A hash is the same in all processes of a
+/// program.
 template <class K>
 struct hash {
     /// Returns the hash of a key.
@@ -82,17 +84,17 @@ struct hash {
         }
     }
 };
-/// Hashes texts, those of other classes too.
+/// Hashes texts, also those of other classes.
 template <>
 struct hash<string> : detail::TextHash {};
 
 /// Elements in a row.
 template <class T>
 using vector = boost::container::vector<T, allocator<T>>;
-/// Elements that are added and taken at both ends.
+/// Elements that can be added and removed at both ends.
 template <class T>
 using deque = boost::container::deque<T, allocator<T>>;
-/// Elements that stay where they are when others come and go.
+/// Elements that stay where they are when others are added or removed.
 template <class T>
 using list = boost::container::list<T, detail::NodeAllocator<T>>;
 /// Values by keys, in the order of the keys.
@@ -118,8 +120,9 @@ using unordered_set = boost::unordered_set<K, Hash, Equal, allocator<K>>;
 
 namespace multiprocessing {
 
-// Boost compares its strings with literals and string views, but not with std::string. These are
-// found through the string's allocator, which is of this namespace.
+// Boost compares its strings with literals and string views, but not with std::string. Argument-
+// dependent lookup finds these operators through the string's allocator, which is in this
+// namespace.
 
 /// Compares the characters.
 inline bool operator==(const shared::string& a, const std::string& b) noexcept {
@@ -134,7 +137,7 @@ inline std::strong_ordering operator<=>(const shared::string& a, const std::stri
 
 namespace std {
 
-/// A shared text hashes as any other text does, also as the key of a standard container.
+/// A shared text hashes as any other text, also when it is a key of a standard container.
 template <>
 struct hash<multiprocessing::shared::string> : multiprocessing::detail::TextHash {};
 

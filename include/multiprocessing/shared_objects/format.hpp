@@ -1,6 +1,6 @@
 // multiprocessing/shared_objects/format.hpp
 //
-// fmt prints a shared object as `<Shared [1, 2, 3]>`, and a shared::string as the text that it is.
+// Lets fmt print a shared object as `<Shared [1, 2, 3]>`, and a shared::string as its text.
 // shared_objects.hpp includes this file when fmt was included before, see detail/format.hpp.
 // Floor 4. SPDX-License-Identifier: MIT
 #pragma once
@@ -13,13 +13,13 @@
 
 FMT_BEGIN_NAMESPACE
 
-/// A string is a range of characters too, which <fmt/ranges.h> would print.
+/// A string is also a range of characters, and <fmt/ranges.h> would print it as one.
 template <typename Char>
 struct is_range<multiprocessing::shared::string, Char> {
-    static constexpr bool value = false;  ///< it is not to be printed as a range
+    static constexpr bool value = false;  ///< it is not printed as a range
 };
 
-/// Prints a text in shared memory as any other.
+/// Prints a text in shared memory as any other text.
 template <>
 struct formatter<multiprocessing::shared::string> : formatter<string_view> {
     /// Prints the characters.

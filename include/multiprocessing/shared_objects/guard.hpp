@@ -1,6 +1,6 @@
 // multiprocessing/shared_objects/guard.hpp
 //
-// Access to a shared object under its lock: for an expression, or until the end of a scope.
+// Access to a shared object with its lock held: for one expression, or until the end of a scope.
 // Floor 4. Start at SharedGuard. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -12,26 +12,25 @@
 namespace multiprocessing {
 namespace detail {
 
-/// Locks an object for a change. @throws AbandonedError @throws ValueError it is frozen
+/// Locks an object, so that it can be changed. @throws AbandonedError @throws ValueError it is
+/// frozen
 inline void lock_for_change(ObjectState& state) {
     if (state.is_frozen()) throw_frozen();
     state.lock();
-    if (state.is_frozen()) [[unlikely]] {
-        state.unlock();
-        throw_frozen();
-    }
+    if (state.is_frozen()) [[unlikely]]
+        unlock_and_throw_frozen(state);
 }
 
 inline void unlock_after_change(ObjectState& state) noexcept {
     try {
         state.unlock();
     } catch (...) {
-        // Somebody has released more often than acquired: the access was not guarded, but it is
-        // over.
+        // The program released the lock more often than it acquired it. So this access was not
+        // guarded, but it is over now.
     }
 }
 
-/// Holds an object's lock for as long as an expression lives, in which the handle does too.
+/// Holds an object's lock until the end of the expression. The handle lives at least as long.
 template <class T>
 class LockedObject {
   public:
@@ -49,16 +48,17 @@ class LockedObject {
 
 }  // namespace detail
 
-/// A shared object with its lock held, until the guard's end: what Shared::lock returns. It can be
-/// moved, within the thread that has the lock, and is also a handle: the object lives as long.
+/// A shared object with its lock held: what Shared::lock returns. Its destructor releases the lock.
+/// A guard can be moved, within the thread that holds the lock. It is also a handle: the object
+/// lives at least as long as the guard.
 ///
 ///     auto guard = s.lock();   guard->clear();   for (auto& x : *guard) …
 template <class T>
 class [[nodiscard]] SharedGuard {
   public:
-    /// Takes the lock over from the other guard.
+    /// Takes over the lock of the other guard.
     SharedGuard(SharedGuard&&) noexcept = default;
-    /// Gives its own object back before it takes the other's.
+    /// Releases its own object before it takes over the other's.
     SharedGuard& operator=(SharedGuard&& other) noexcept {
         if (this != &other) {
             release();

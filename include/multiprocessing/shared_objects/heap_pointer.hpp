@@ -1,11 +1,12 @@
 // multiprocessing/shared_objects/heap_pointer.hpp
 //
-// The links between the nodes of maps, sets and lists in shared memory: places in the heap.
-// Floor 4. Start at HeapPointer.
+// The pointers that link the nodes of maps, sets and lists in shared memory: each is a place in the
+// heap. Floor 4. Start at HeapPointer.
 //
-// An offset_ptr is a distance from where it lies itself. So the walk down a tree of them computes
-// each link anew at every step, from the node to a variable and back: a lookup in a map of 1,000
-// takes 1.7 times what plain pointers take, and 1.2 times by places, which are copied as they are.
+// Why not offset_ptr? It holds the distance from itself to its target, so each copy, from a node to
+// a variable and back, computes a new distance. A walk down a tree does that at every step: a
+// lookup in a map of 1,000 takes 1.7 times as long as with plain pointers. A place is copied as it
+// is: 1.2 times.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -19,28 +20,23 @@
 #include <memory>
 #include <type_traits>
 
-#include "multiprocessing/heap/shared_heap.hpp"
-
 namespace multiprocessing::detail {
 
-/// Where this process has mapped the heap; 0: nobody has asked. A copy, because to ask heap() takes
-/// three loads.
+/// The address at which this process has mapped the heap. 0: nobody has asked yet. It is a copy,
+/// because to ask heap() takes three loads.
 inline constinit std::atomic<std::uintptr_t> known_heap_base{0};
 
-[[gnu::cold]] inline std::uintptr_t look_up_heap_base() {
-    const auto base = reinterpret_cast<std::uintptr_t>(heap().segment().base());
-    known_heap_base.store(base, std::memory_order_relaxed);
-    return base;
-}
+[[gnu::cold]] std::uintptr_t look_up_heap_base();
+
 inline std::uintptr_t heap_base() {
-    // relaxed: the number alone counts, and it never changes. A forked child has the same.
+    // relaxed: the number alone counts, and it never changes. A forked child has the same number.
     const std::uintptr_t base = known_heap_base.load(std::memory_order_relaxed);
     return base != 0 ? base : look_up_heap_base();
 }
 
-/// A pointer that is kept as the place in the heap that it leads to, modulo 2^64: it may also lead
-/// out of the heap, to a container on the stack, where it is of use to this process alone. Null is
-/// the place 0, the heap's own head.
+/// A pointer that is stored as its target's place in the heap: the distance from the heap's base,
+/// modulo 2^64. So it may also lead out of the heap, to a container on the stack; such a pointer is
+/// of use to this process only. Null is the place 0, the heap's own head.
 template <class T>
 class HeapPointer {
   public:
@@ -123,9 +119,9 @@ class HeapPointer {
 
 }  // namespace multiprocessing::detail
 
-// Boost.Intrusive keeps the colour of a tree's node in the low bits of a link, where it knows how:
-// 24 bytes a node and not 32. The heap begins on a page, so a place has the bits that its address
-// has.
+// Boost.Intrusive keeps the colour of a tree's node in the low bits of a link, for pointers that
+// have these specialisations: 24 bytes a node and not 32. The heap begins on a page, so a place has
+// the same low bits as its address.
 namespace boost::intrusive {
 
 template <std::size_t alignment>
@@ -151,3 +147,7 @@ struct pointer_plus_bits<multiprocessing::detail::HeapPointer<T>, bits> {
 };
 
 }  // namespace boost::intrusive
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/shared_objects/heap_pointer.ipp"
+#endif

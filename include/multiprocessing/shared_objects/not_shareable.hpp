@@ -6,13 +6,14 @@
 
 #include <type_traits>
 
-#include "multiprocessing/reduction/kind.hpp"
-#include "multiprocessing/reduction/type_name.hpp"
+#include "multiprocessing/reduction/types/kind.hpp"
+#include "multiprocessing/reduction/types/type_name.hpp"
 #include "multiprocessing/shared_objects/shareable.hpp"
 
 namespace multiprocessing::detail {
 
-/// What a type is that cannot lie in shared memory: it decides what to advise.
+/// The kinds of types that cannot lie in shared memory. The advice in the error depends on the
+/// kind.
 enum class Unshareable {
     pointer,
     text,
@@ -65,12 +66,12 @@ consteval Unshareable unshareable_kind() {
     }
 }
 
-/// Says whether this is not what keeps the type from being shared. Clang shows its arguments.
+/// Says whether the type is not of this kind. Clang shows the arguments of this template.
 template <Unshareable kind, class Where, class Type>
 inline constexpr bool is_free_of = kind != unshareable_kind<Type>();
 
-/// The compile error. Its arguments, which compilers show: where the type is that cannot lie in
-/// shared memory, and the type.
+/// The compile error. Compilers show its arguments: the type that cannot lie in shared memory, and
+/// where it is.
 template <class Where, class Type>
 struct NotShareable {
     static_assert(is_free_of<Unshareable::pointer, Where, Type>,
@@ -153,7 +154,7 @@ struct Refusal;
 template <class Where, class Type>
 struct Refusal<Blame<Where, Type>> : NotShareable<Where, Type> {};
 
-/// Ends the compilation with the reason when a T cannot lie in shared memory.
+/// Stops the compilation, with the reason, if a T cannot lie in shared memory.
 template <class T>
 constexpr void check_shareable() {
     if constexpr (!shareable<T>) {

@@ -11,13 +11,13 @@
 #include <type_traits>
 
 #include "multiprocessing/heap/read_only.hpp"
-#include "multiprocessing/reduction/fields.hpp"
+#include "multiprocessing/reduction/types/fields.hpp"
 #include "multiprocessing/shared_objects/shareable.hpp"
 #include "multiprocessing/shared_objects/state.hpp"
 
 namespace multiprocessing::detail {
 
-/// Containers with more elements are not walked through: looking at an object is to be quick.
+/// pages_of does not walk through containers with more elements than this: it must be quick.
 inline constexpr std::size_t most_walked_elements = 64;
 
 /// T keeps all of its elements in one block.
@@ -27,16 +27,14 @@ concept contiguous_container = shared_container<T> && requires(const T& containe
     { std::addressof(*container.begin()) + container.size() };
 } && !requires { typename T::hasher; };
 
-template <class T>
-void add_pages_behind(PageRanges& ranges, const T& object);
+/// Adds the pages of a container's block, which begins with `bytes` bytes of elements.
+void add_pages_of_block(PageRanges& ranges, const void* block, std::size_t bytes);
 
 template <class Container>
 void add_pages_of_block(PageRanges& ranges, const Container& container) {
-    if (container.size() == 0) return;  // a block without elements is worth nothing
-    const void* const block = std::addressof(*container.begin());
-    const std::size_t bytes = container.size() * sizeof(typename Container::value_type);
-    if (bytes < system_page_size()) return;  // also a short string, which lies in the object itself
-    add_whole_pages(ranges, block, heap().allocator().usable_size(heap().offset_of(block)));
+    if (container.size() == 0) return;  // nothing in the block is worth protecting
+    add_pages_of_block(ranges, std::addressof(*container.begin()),
+                       container.size() * sizeof(typename Container::value_type));
 }
 
 /// Adds the pages of the blocks that an object points to.
@@ -60,15 +58,20 @@ void add_pages_behind(PageRanges& ranges, const T& object) {
     }
 }
 
-/// Returns the pages that wholly belong to a shared object: in its own block, and in those of the
-/// vectors, strings and flat maps that it is, or has among its members.
+/// Returns the pages of a shared object's own block that hold nothing but the object.
+PageRanges pages_of_own_block(ObjectState& state);
+
+/// Returns the pages that belong to a shared object alone. They lie in its own block, and in the
+/// blocks of the vectors, strings and flat maps that it is or has among its members.
 template <class T>
 PageRanges pages_of(ObjectState& state) {
-    PageRanges ranges;
-    const std::size_t block = heap().allocator().usable_size(heap().offset_of(&state));
-    add_whole_pages(ranges, state.content(), block - state.content_at);
+    PageRanges ranges = pages_of_own_block(state);
     add_pages_behind(ranges, *static_cast<const T*>(state.content()));
     return ranges;
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/shared_objects/pages.ipp"
+#endif

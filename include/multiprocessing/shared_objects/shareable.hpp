@@ -1,7 +1,8 @@
 // multiprocessing/shared_objects/shareable.hpp
 //
-// The concept of what can lie in shared memory, and the compile error for what cannot: which member
-// it is, and which type to use instead. Floor 4. Start at shareable.
+// The concept of the types that can lie in shared memory. For a type that cannot, it finds the
+// member that is to blame; not_shareable.hpp makes the compile error of it. Floor 4. Start at
+// shareable.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -9,9 +10,9 @@
 #include <cstddef>
 #include <type_traits>
 
-#include "multiprocessing/reduction/fields.hpp"
-#include "multiprocessing/reduction/kind.hpp"
-#include "multiprocessing/reduction/type_name.hpp"
+#include "multiprocessing/reduction/types/fields.hpp"
+#include "multiprocessing/reduction/types/kind.hpp"
+#include "multiprocessing/reduction/types/type_name.hpp"
 #include "multiprocessing/shared_objects/allocator.hpp"
 
 namespace multiprocessing::detail {
@@ -23,14 +24,15 @@ inline constexpr bool is_heap_allocator<allocator<T>> = true;
 template <class T>
 inline constexpr bool is_heap_allocator<NodeAllocator<T>> = true;
 
-/// T is a container of Boost with the family's allocator: all that it points to is shared too.
+/// T is a Boost container with the family's allocator: all that it points to is shared too.
 template <class T>
 concept shared_container =
     requires { typename T::allocator_type; } && is_heap_allocator<typename T::allocator_type> &&
     (type_name<T>().starts_with("boost::container::") ||
      type_name<T>().starts_with("boost::unordered"));
 
-/// The types that a container consists of; its functions (an order, a hash) are among them.
+/// Returns the types that a container consists of. The types of its functions (an order, a hash)
+/// are among them.
 template <class T>
 consteval auto parts_of_container() {
     if constexpr (requires { typename T::hasher; }) {
@@ -53,20 +55,21 @@ template <class T>
 inline constexpr bool is_plain_atomic = false;
 template <class T>
 inline constexpr bool is_plain_atomic<std::atomic<T>> =
-    bitwise<T> && std::atomic<T>::is_always_lock_free;  // else its lock is in one process
+    bitwise<T> && std::atomic<T>::is_always_lock_free;  // else its lock is local to each process
 
-/// The member with a number (from 1) of a struct.
+/// A member of a struct, by its number (from 1).
 template <class Struct, std::size_t number>
 struct Member {};
-/// No member: the type itself is to blame, or what its containers hold.
+/// No member: the type itself is to blame, or a type that its containers hold.
 struct TheTypeItself {};
 
-/// What keeps a type from lying in shared memory: a type, and where it is.
+/// The reason why some type cannot lie in shared memory: the type that is to blame, and where it
+/// is.
 template <class Where, class Type>
 struct Blame {};
 
 /// Returns the first Blame in T, or type_identity<void>. A type that is being looked at already (a
-/// Tree in the vector<Tree> of a Tree) is taken to be in order.
+/// Tree in the vector<Tree> of a Tree) counts as shareable.
 template <class T, class... Visiting>
 consteval auto blame_in();
 
@@ -144,10 +147,10 @@ consteval auto blame_in() {
 
 namespace multiprocessing {
 
-/// T's objects can lie in memory that processes share, each of which has it at another address:
-/// types whose bytes are their value (numbers, enums, structs of them; no pointer), lock-free
-/// atomics, the containers of multiprocessing::shared, and what consists of such: a pair, tuple,
-/// array, optional or variant, and an aggregate.
+/// T's objects can lie in shared memory, which each process maps at another address. Such types are
+/// those whose bytes are their value (numbers, enums, structs of them; no pointer), lock-free
+/// atomics, the containers of multiprocessing::shared, and what consists of such types: a pair,
+/// tuple, array, optional, variant or aggregate.
 ///
 ///     struct Table { mp::shared::map<mp::shared::string, int> counts; double mean; };
 ///     static_assert(mp::shareable<Table> && !mp::shareable<std::string>);

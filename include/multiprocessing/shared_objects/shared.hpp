@@ -4,12 +4,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
 #include <concepts>
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -34,28 +32,22 @@ void destroy_content(void* object) noexcept {
     std::destroy_at(static_cast<T*>(object));
 }
 
-/// Makes a T with its state. @throws what its constructor throws
+/// Makes a T with its state. @throws std::bad_alloc, and what T's constructor throws
 template <class T, class... Args>
 AnyHandle make_shared_content(Args&&... args) {
     check_shareable<T>();
     const Handle<ObjectState> state = ObjectState::make(sizeof(T), alignof(T));
-    // The bytes are zero: what has no constructor needs none, and a large one takes no memory yet.
+    // The bytes are zero already. So a type without a constructor needs no more, and a large object
+    // takes no memory yet.
     constexpr bool is_made = sizeof...(Args) == 0 && std::is_trivially_default_constructible_v<T>;
     if constexpr (!is_made) {
         std::construct_at(static_cast<T*>(state->content()), std::forward<Args>(args)...);
     }
-    if constexpr (!std::is_trivially_destructible_v<T>) {
-        try {
-            state->destroyer = FunctionPlace::of(&destroy_content<T>);
-        } catch (...) {
-            destroy_content<T>(state->content());
-            throw;
-        }
-    }
+    if constexpr (!std::is_trivially_destructible_v<T>) state->set_destroyer(&destroy_content<T>);
     return state.any();
 }
 
-/// The elements that a T can be listed with, in braces.
+/// The type of the elements that a T can be made of, listed in braces.
 template <class T>
 struct ListedElement {
     struct None {};
@@ -69,22 +61,22 @@ struct ListedElement<T> {
 
 }  // namespace detail
 
-/// An object in shared memory, with a lock; a handle. T is a container of multiprocessing::shared,
-/// a struct of them, or any other shareable type.
+/// A handle on an object in shared memory, which has a lock. T is a container of
+/// multiprocessing::shared, a struct of them, or any other shareable type.
 ///
 ///     mp::Shared<mp::shared::map<mp::shared::string, int>> counts;
 ///     counts->emplace("a", 1);                                 // locked for the whole expression
 ///     counts.with([](auto& m) { m["a"] += m["b"]; });          // several steps in one
 ///     counts.freeze();   counts.frozen().at("a");              // from now on read-only, no lock
 ///
-/// The handle travels as an offset, so handing the object over copies nothing. What is changed
-/// through a reference or an iterator kept beyond the expression is not locked.
+/// The handle travels as an offset, so to hand an object over copies nothing. A reference or an
+/// iterator that you keep after the expression is not protected by the lock.
 ///
-/// @par Processes When a process dies with the lock held, the next access is an AbandonedError
-/// until get_lock().recover(), which is for you to mend the object: its pointers may lead anywhere,
-/// so that often nothing but `std::construct_at(&s.get_obj())` is safe. Until then its end does not
-/// destroy what it holds, which is freed with the family. The last handle calls T's destructor, in
-/// whichever process that is.
+/// @par Processes The last handle calls T's destructor, in whichever process it is. When a process
+/// dies with the lock held, each access throws AbandonedError until get_lock().recover(). Then you
+/// must mend the object. Its pointers may lead anywhere, so often nothing but
+/// `std::construct_at(&s.get_obj())` is safe. If nobody recovers the lock, the last handle does not
+/// destroy what the object holds; it is freed with the family.
 template <class T>
 class Shared {
   public:
@@ -112,9 +104,9 @@ class Shared {
 
     /// Another handle on the same object.
     Shared(const Shared&) = default;
-    /// Takes the handle over.
+    /// Takes over the other's handle.
     Shared(Shared&&) noexcept = default;
-    /// Lets go of its own object and becomes another handle on the other's.
+    /// Lets go of its own object, and becomes another handle on the other's.
     Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
             view_.reset();  // before the handle: afterwards the memory may be another object's
@@ -126,12 +118,12 @@ class Shared {
 
     /// Gives access to a member of the object, with the lock held for the whole expression.
     ///
-    /// **Blocking**: until the lock can be had.
+    /// **Blocking**: until the lock is free.
     /// @throws AbandonedError as BasicLock::acquire @throws ValueError it is frozen
     detail::LockedObject<T> operator->() const { return detail::LockedObject<T>(state()); }
 
-    /// Calls `function(object)` in one step, with the lock held.
-    /// @returns a copy of what it returns, also when that is a reference
+    /// Calls `function(object)` with the lock held the whole time.
+    /// @returns a copy of what the function returns, also when that is a reference
     /// @throws AbandonedError, ValueError as operator->, and what the function throws
     template <class Function>
         requires std::invocable<Function, T&>
@@ -143,12 +135,12 @@ class Shared {
     /// Locks the object until the end of the guard's scope. @throws as operator->
     SharedGuard<T> lock() const { return SharedGuard<T>(shared_handle()); }
 
-    /// Returns the lock; copies of it are handles on the same lock. @throws ValueError it is frozen
+    /// Returns the lock. Copies of it are handles on the same lock. @throws ValueError it is frozen
     [[nodiscard]] const RLock& get_lock() const {
         if (state().is_frozen()) detail::throw_frozen();
         return lock_;
     }
-    /// Returns the object itself: the lock is not taken. @throws ValueError it is frozen
+    /// Returns the object itself, without taking the lock. @throws ValueError it is frozen
     [[nodiscard]] T& get_obj() const {
         if (state().is_frozen()) detail::throw_frozen();
         return *content();
@@ -158,27 +150,25 @@ class Shared {
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return get_lock().acquire(block, timeout);
     }
-    /// Gives the object's lock back.
+    /// Deleted: a number of seconds in the place of `block` would mean true, and wait for ever.
+    template <std::floating_point Seconds>
+    bool acquire(Seconds) const = delete;  // write acquire(true, seconds)
+    /// Releases the object's lock, see BasicLock.
     void release() const { lock_.release(); }
 
-    /// Ends all changes: from now on the object can only be read, through frozen(). Pages that are
-    /// wholly its own become read-only, in this process now, and in each other one when it calls
-    /// frozen(): there a write through a pointer from before ends the process with SIGSEGV. Again
-    /// does nothing.
+    /// Ends all changes: from now on the object can only be read, through frozen(). Pages that hold
+    /// nothing but the object become read-only: in this process now, in each other process when it
+    /// calls frozen(). From then on a write through an older pointer ends that process with
+    /// SIGSEGV. A second call does nothing.
     ///
-    /// **Blocking**: until the lock can be had.
+    /// **Blocking**: until the lock is free.
     /// @throws AbandonedError as BasicLock::acquire
     void freeze() const {
-        if (!state().is_frozen()) {
-            lock_.acquire();
-            // release: pairs with is_frozen(), for those who read without the lock.
-            state().frozen.store(1, std::memory_order_release);
-            lock_.release();
-        }
+        state().freeze();
         look();
     }
-    /// Returns the object, which nobody changes any more: no lock is needed, and a second call
-    /// costs one load. The reference is good for as long as the handle.
+    /// Returns the object. Nobody changes it any more, so no lock is needed, and a second call
+    /// costs one load. The reference is valid as long as the handle lives.
     /// @throws ValueError it is not frozen
     [[nodiscard]] const T& frozen() const {
         if (!view_.has_looked()) [[unlikely]] {
@@ -195,20 +185,21 @@ class Shared {
         return detail::shared_object_text<T>(shared.state());
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle as it travels.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept {
         return lock_.shared_handle();
     }
+    /// For the library: a handle that has arrived.
     static Shared from_shared_handle(detail::AnyHandle handle) { return Shared(std::move(handle)); }
 
   private:
     explicit Shared(detail::AnyHandle handle)
         : lock_(RLock::from_shared_handle(std::move(handle))) {}
 
-    [[nodiscard]] detail::ObjectState& state() const noexcept {
+    [[nodiscard]] detail::ObjectState& state() const {
         return static_cast<detail::ObjectState&>(lock_.state());
     }
-    [[nodiscard]] T* content() const noexcept { return static_cast<T*>(state().content()); }
+    [[nodiscard]] T* content() const { return static_cast<T*>(state().content()); }
 
     [[gnu::cold]] void look() const {
         if (view_.has_looked()) return;
@@ -216,7 +207,7 @@ class Shared {
     }
 
     RLock lock_;                 // the object's own lock, and so the handle on it
-    detail::ReadOnlyView view_;  // behind the handle: it goes first
+    detail::ReadOnlyView view_;  // declared after the handle, so that it is destroyed first
 };
 
 }  // namespace multiprocessing

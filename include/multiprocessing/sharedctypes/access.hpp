@@ -1,14 +1,14 @@
 // multiprocessing/sharedctypes/access.hpp
 //
-// What v.value and a[i] are: they read and write the shared object under its lock, every operator
-// one step that no other process can come between. Floor 4. Start at AccessOperators.
+// What v.value and a[i] are: they read and write the shared object under its lock. Every operator
+// is one step: no other process comes in between. Floor 4. Start at AccessOperators.
 // SPDX-License-Identifier: MIT
 #pragma once
 
 #include <compare>
 #include <concepts>
+#include <iosfwd>
 #include <optional>
-#include <ostream>
 #include <type_traits>
 #include <utility>
 
@@ -16,11 +16,11 @@
 
 namespace multiprocessing::detail {
 
-/// The operators of a proxy. Derived has `load()`, and `change(f)`, which calls f on the value in
-/// one step and returns what it is then.
+/// The operators of a proxy. Derived has `load()` and `change(f)`. The latter calls f on the value
+/// in one step and returns the new value.
 ///
-/// The compound assignments return the new value, as std::atomic does, and not a reference, whose
-/// use would be a second access.
+/// The compound assignments return the new value, as std::atomic does. They return no reference,
+/// because its use would be a second access.
 template <class Derived, class T>
 class AccessOperators {
   public:
@@ -28,7 +28,8 @@ class AccessOperators {
 
     operator T() const { return load(); }
 
-    // One cast for all: a short plus a short is an int, and wraps on its way back as it does in C.
+    // The cast is for all types alike: a short plus a short is an int, and wraps on its way back as
+    // it does in C.
     template <class U>
     T operator+=(const U& other) const
         requires requires(const T& a) { static_cast<T>(a + other); }
@@ -115,8 +116,8 @@ class AccessOperators {
         return std::move(*before);
     }
 
-    // Numbers are compared by the built-in operators, after the conversion. A class's own may be
-    // found through its own type only.
+    // Numbers are converted, and compared by the built-in operators. The operators of a class may
+    // be found only through the class itself, so they are forwarded.
     friend bool operator==(const Derived& a, const T& b)
         requires std::is_class_v<T> && std::equality_comparable<T>
     {
@@ -174,7 +175,7 @@ class LockedAccess : public AccessOperators<Derived, T> {
         this->derived().object() = value;
     }
 
-    /// Changes the value under the lock. @returns what it is then
+    /// Changes the value under the lock. @returns the new value
     template <class Change>
     T change(Change change) const {
         const LockHolder holder(this->derived().lock());
@@ -190,7 +191,7 @@ class LockedAccess : public AccessOperators<Derived, T> {
     ~LockedAccess() = default;
 };
 
-/// Gives access to the fields of a shared struct, with its lock held until the end of the
+/// Gives access to the fields of a shared struct. It holds the lock until the end of the
 /// expression.
 template <class T>
 class LockedPointer {

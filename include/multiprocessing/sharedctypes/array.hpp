@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,9 +33,9 @@ namespace multiprocessing {
 ///     mp::Array<int> a({0, 0, 0});   a[0] = a[1] + 1;   a[2] += 1;
 ///     std::scoped_lock guard(a.get_lock());  for (int& x : a.get_obj()) ++x;
 ///
-/// Each access to an element takes the lock; get_obj gives all of them without. Elements and
-/// iterators must not outlive the Array object that gave them. Pages of memory are taken as they
-/// are touched, and given back with the last handle.
+/// Each access to an element takes the lock; get_obj gives all of them without it. Elements and
+/// iterators must not outlive the Array object that gave them. Memory is taken page by page, as the
+/// pages are touched, and given back with the last handle.
 /// @par Source CPython Lib/multiprocessing/sharedctypes.py, Array, SynchronizedArray
 template <class T>
 class Array {
@@ -68,9 +67,9 @@ class Array {
         : Array(std::forward<Range>(items), lock.shared_handle()) {}
 
     /// Returns how many elements there are.
-    [[nodiscard]] std::size_t size() const noexcept { return handle_.size(); }
-    /// Says whether there is none.
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::size_t size() const { return handle_.size(); }
+    /// Returns whether there are none.
+    [[nodiscard]] bool empty() const { return size() == 0; }
 
     /// Returns the element at `index`; a negative one counts from the end.
     /// @throws IndexError when there is none
@@ -78,15 +77,14 @@ class Array {
         return {handle_.lock(), handle_.elements()[detail::checked_index(index, size())]};
     }
 
-    /// Walks over the elements, each access under the lock.
-    [[nodiscard]] iterator begin() const noexcept { return {handle_.lock(), handle_.elements()}; }
-    /// Ends the walk.
-    [[nodiscard]] iterator end() const noexcept {
-        return begin() + static_cast<std::ptrdiff_t>(size());
-    }
+    /// Walks over the elements. Each access to one takes the lock.
+    [[nodiscard]] iterator begin() const { return {handle_.lock(), handle_.elements()}; }
+    /// Returns the end of the walk.
+    [[nodiscard]] iterator end() const { return begin() + static_cast<std::ptrdiff_t>(size()); }
 
-    /// Returns a copy of the elements from `start` to before `stop`, taken under the lock. Bounds
-    /// are Python's: negative ones count from the end, those beyond an end are clipped to it.
+    /// Returns a copy of the elements from `start` to before `stop`, taken under the lock. The
+    /// bounds are Python's: negative ones count from the end, those beyond an end are clipped to
+    /// it.
     [[nodiscard]] std::vector<T> slice(std::ptrdiff_t start, std::ptrdiff_t stop) const {
         const detail::LockHolder holder(get_lock());
         const auto part = detail::sliced(get_obj(), start, stop);
@@ -101,7 +99,7 @@ class Array {
     /// @throws ValueError when there are not as many items as elements
     template <detail::elements_for<T> Range>
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop, Range&& items) const {
-        std::vector<T> values;  // read before: it may be slow, or this array
+        std::vector<T> values;  // before the lock is taken: it may be slow, or be this array
         for (auto&& item : items) values.push_back(static_cast<T>(item));
         const detail::LockHolder holder(get_lock());
         const auto part = detail::sliced(get_obj(), start, stop);
@@ -110,7 +108,7 @@ class Array {
         }
         std::copy(values.begin(), values.end(), part.begin());
     }
-    /// Writes the elements listed.
+    /// Writes the items of the list to the elements from `start` to before `stop`.
     void set_slice(std::ptrdiff_t start, std::ptrdiff_t stop,
                    std::initializer_list<T> items) const {
         set_slice(start, stop, std::span(items));
@@ -120,26 +118,29 @@ class Array {
     [[nodiscard]] std::vector<T> to_vector() const { return slice(); }
 
     /// Returns the lock; copies of it are handles on the same lock.
-    [[nodiscard]] AnyLock& get_lock() const noexcept { return handle_.lock(); }
+    [[nodiscard]] AnyLock& get_lock() const { return handle_.lock(); }
     /// Returns the elements themselves: the lock is not taken.
-    [[nodiscard]] std::span<T> get_obj() const noexcept { return {handle_.elements(), size()}; }
+    [[nodiscard]] std::span<T> get_obj() const { return {handle_.elements(), size()}; }
 
-    /// Takes the array's lock, see BasicLock.
+    /// Acquires the array's lock, see BasicLock::acquire.
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return get_lock().acquire(block, timeout);
     }
-    /// Gives the array's lock back.
+    /// Does not compile: seconds in the place of `block` would mean true, and wait for ever.
+    template <std::floating_point Seconds>
+    bool acquire(Seconds) const = delete;  // write acquire(true, seconds)
+    /// Releases the array's lock, see BasicLock::release.
     void release() const { get_lock().release(); }
 
-    /// Returns the characters before the first NUL, as the attribute `value` in Python.
+    /// Returns the characters before the first NUL, as Python's attribute `value` does.
     [[nodiscard]] std::string value() const
         requires std::same_as<T, char>
     {
         std::string text = raw();
-        text.resize(std::min(text.find('\0'), text.size()));
+        text.resize((std::min)(text.find('\0'), text.size()));
         return text;
     }
-    /// Writes the characters of `text`, and a NUL behind them where there is room.
+    /// Writes the characters of `text`, and a NUL behind them if there is room.
     /// @throws ValueError when there is no room for them
     void set_value(std::string_view text) const
         requires std::same_as<T, char>
@@ -162,8 +163,9 @@ class Array {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes an array of a handle that has arrived.
     static Array from_shared_handle(detail::AnyHandle handle) {
         return Array(detail::GuardedHandle<T>(std::move(handle)));
     }

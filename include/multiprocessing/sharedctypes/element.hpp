@@ -1,6 +1,6 @@
 // multiprocessing/sharedctypes/element.hpp
 //
-// The elements of an Array, and the iterators over them: each look at one takes the array's lock.
+// The elements of an Array, and the iterators over them. Each access takes the array's lock.
 // Floor 4. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -14,15 +14,15 @@
 
 namespace multiprocessing::detail {
 
-/// What `a[i]` is: an element, read and written under the array's lock. It refers to the Array
-/// object that gave it.
+/// What `a[i]` is: an element, which is read and written under the array's lock. It refers to the
+/// Array object that gave it.
 template <class T>
 class ElementAccess : public LockedAccess<ElementAccess<T>, T> {
   public:
     ElementAccess(AnyLock& lock, T& object) noexcept : lock_(&lock), object_(&object) {}
     ElementAccess(const ElementAccess&) = default;
 
-    // const, as the writable ranges of C++20 want it of a proxy.
+    // const, because the writable ranges of C++20 demand it of a proxy.
     const ElementAccess& operator=(const T& value) const {
         this->store(value);
         return *this;
@@ -45,7 +45,7 @@ class ElementAccess : public LockedAccess<ElementAccess<T>, T> {
     T* object_;
 };
 
-/// Walks an array; each look at an element takes the lock.
+/// Walks over an array. Each access to an element takes the lock.
 template <class T>
 class ElementIterator {
   public:
@@ -54,7 +54,7 @@ class ElementIterator {
     using reference = ElementAccess<T>;
     using pointer = void;
     using iterator_concept = std::random_access_iterator_tag;
-    // As std::vector<bool>'s: the reference is a proxy, but algorithms need the steps.
+    // As of std::vector<bool>: the reference is a proxy, but algorithms need random access.
     using iterator_category = std::random_access_iterator_tag;
 
     ElementIterator() = default;

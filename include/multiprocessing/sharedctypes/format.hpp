@@ -1,7 +1,7 @@
 // multiprocessing/sharedctypes/format.hpp
 //
-// fmt prints values and arrays in the way of Python's repr, and v.value and a[i] as the values that
-// they are. sharedctypes.hpp includes this file when fmt was included before, see
+// fmt prints values and arrays as Python's repr does, and v.value and a[i] as the values that they
+// are. sharedctypes.hpp includes this file when fmt was included before, see
 // detail/format.hpp. Floor 4. SPDX-License-Identifier: MIT
 #pragma once
 

@@ -1,23 +1,22 @@
 // multiprocessing/sharedctypes/guard.hpp
 //
-// What Value and Array have in common: data in the heap behind the lock that guards it, or behind
-// the place of a lock elsewhere. Floor 4. Start at GuardedState. SPDX-License-Identifier: MIT
+// What Value and Array have in common: data in the heap that lies behind its lock, or behind the
+// place of another lock that guards it. Floor 4. Start at GuardedState.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <type_traits>
 #include <utility>
 
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
-#include "multiprocessing/synchronize/trailing.hpp"
 
 namespace multiprocessing::detail {
 
-/// Ends the compilation unless T's bytes are its value in every process.
+/// Stops the compilation unless the bytes of a T mean the same value in every process.
 template <class T>
 consteval void require_shareable() {
     static_assert(
@@ -33,27 +32,29 @@ consteval void require_shareable() {
                   "multiprocessing: a Value or Array holds types of an alignment up to 64");
 }
 
-/// The head of a value or an array. It is a lock itself, so that the lock and a small value share a
+/// The head of a value or an array. It is a lock itself. So the lock and a small value share a
 /// cache line, and a handle on the lock keeps the whole object alive.
 struct GuardedState : LockState {
-    Offset other_lock;   // 48  the LockState that guards it instead, of which it has a count; or 0
+    Offset other_lock;   // 48  the LockState that guards it instead, with a reference on it; or 0
     std::uint64_t size;  // 56  how many elements follow
 
     static constexpr ObjectKind object_kind = ObjectKind::guarded;  // if another lock guards it
 
-    GuardedState(const AnyHandle& lock, std::uint64_t count) noexcept
-        : LockState(true, lock ? object_kind : ObjectKind::plain),
-          other_lock(lock.offset()),
-          size(count) {
-        if (lock) add_reference(*lock.object());
-    }
+    GuardedState(const AnyHandle& lock, std::uint64_t count) noexcept;
 
-    /// Takes the count of the other lock, and drops it.
-    void destroy() noexcept { drop_reference(*heap().at<SharedObject>(other_lock)); }
+    /// Makes a state with `count` zeroed elements of `item` bytes behind it.
+    /// @param at   where the first one lies, in bytes from the state's beginning
+    /// @param lock what guards them, or none
+    /// @throws std::bad_alloc
+    static Handle<GuardedState> make(std::size_t count, std::size_t item, std::size_t at,
+                                     const AnyHandle& lock);
+
+    /// Drops its reference on the other lock.
+    void destroy() noexcept;
 };
 static_assert(sizeof(GuardedState) == 64);
 
-/// The place of the elements behind a state, and how many bytes the padding before them takes.
+/// Where the elements lie, in bytes from the state's beginning: behind the state, as T is aligned.
 template <class T>
 constexpr std::size_t elements_at =
     (sizeof(GuardedState) + alignof(T) - 1) / alignof(T) * alignof(T);
@@ -80,11 +81,16 @@ class GuardedHandle {
     }
     ~GuardedHandle() = default;
 
-    [[nodiscard]] AnyLock& lock() const noexcept { return lock_; }
-    [[nodiscard]] T* elements() const noexcept {
-        return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(state_.get()) + elements_at<T>);
+    // All three throw ValueError when it was moved from.
+    [[nodiscard]] AnyLock& lock() const {
+        if (!state_) [[unlikely]]
+            throw_empty_handle();
+        return lock_;
     }
-    [[nodiscard]] std::size_t size() const noexcept { return state_->size; }
+    [[nodiscard]] T* elements() const {
+        return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(&*state_) + elements_at<T>);
+    }
+    [[nodiscard]] std::size_t size() const { return state_->size; }
     [[nodiscard]] const AnyHandle& any() const noexcept { return state_.any(); }
     friend bool operator==(const GuardedHandle& a, const GuardedHandle& b) noexcept {
         return a.state_ == b.state_;
@@ -93,12 +99,11 @@ class GuardedHandle {
   private:
     static Handle<GuardedState> make(std::size_t count, const AnyHandle& lock) {
         require_shareable<T>();
-        if (count > (SIZE_MAX - elements_at<T>) / sizeof(T)) throw std::bad_alloc();
-        const std::size_t behind = elements_at<T> - sizeof(GuardedState) + count * sizeof(T);
-        return make_with_trailing<GuardedState>(behind, lock, std::uint64_t{count});
+        return GuardedState::make(count, sizeof(T), elements_at<T>, lock);
     }
     static AnyLock lock_of(const Handle<GuardedState>& state) noexcept {
-        // A value that is its own lock keeps it alive: a second handle would only cost time.
+        // A value that is its own lock keeps it alive. A second counted handle would cost time for
+        // nothing.
         if (!state || state->other_lock == 0) return AnyLock(Borrowed{}, state.any());
         return AnyLock::from_shared_handle(AnyHandle::from_offset(state->other_lock));
     }
@@ -117,7 +122,7 @@ class LockHolder {
         try {
             lock_.unlock();
         } catch (...) {
-            // Somebody else has released a Lock that this thread held: the access was not guarded,
+            // Another thread has released a Lock that this thread held. The access was not guarded,
             // but it is over.
         }
     }
@@ -127,3 +132,7 @@ class LockHolder {
 };
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/sharedctypes/guard.ipp"
+#endif

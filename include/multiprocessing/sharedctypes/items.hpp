@@ -1,6 +1,6 @@
 // multiprocessing/sharedctypes/items.hpp
 //
-// What an array can be made of: a size, or a range of items. Floor 4.
+// What an array is made of: a size, or a range of items. Floor 4.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -14,14 +14,14 @@
 
 namespace multiprocessing::detail {
 
-/// Whether a range's elements can be those of an array of T. A string literal is none: its size
-/// counts the zero at its end.
+/// The items of the range R can become the elements of an array of T. A string literal is not
+/// allowed: its size counts the zero at its end.
 template <class R, class T>
 concept elements_for =
     std::ranges::input_range<R> && std::convertible_to<std::ranges::range_reference_t<R>, T> &&
     !std::is_array_v<std::remove_cvref_t<R>>;
 
-/// @throws ValueError a negative size
+/// Returns a size as a std::size_t. @throws ValueError a negative size
 template <class Size>
 std::size_t item_count(Size size) {
     if (std::cmp_less(size, 0)) throw ValueError("the length of an array cannot be negative");

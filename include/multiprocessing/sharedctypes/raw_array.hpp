@@ -1,6 +1,6 @@
 // multiprocessing/sharedctypes/raw_array.hpp
 //
-// RawArray: objects in a row in shared memory, without a lock, which can be frozen. Mirrors CPython
+// RawArray: objects in a row in shared memory, without a lock. It can be frozen. Mirrors CPython
 // Lib/multiprocessing/sharedctypes.py, RawArray. Floor 4. Start at RawArray.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -11,8 +11,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <new>
-#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -26,7 +24,6 @@
 #include "multiprocessing/sharedctypes/content.hpp"
 #include "multiprocessing/sharedctypes/guard.hpp"
 #include "multiprocessing/sharedctypes/items.hpp"
-#include "multiprocessing/synchronize/trailing.hpp"
 
 namespace multiprocessing {
 namespace detail {
@@ -40,30 +37,16 @@ struct RawArrayState : SharedObject {
     explicit RawArrayState(std::uint64_t count) noexcept
         : SharedObject(ObjectKind::plain), size(count) {}
 
-    /// Makes a state with `count` zeroed elements of `item` bytes.
-    static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment) {
-        const std::size_t most_before = system_page_size() + alignment;
-        if (count > (SIZE_MAX - most_before - sizeof(RawArrayState)) / item) throw std::bad_alloc();
-        const std::size_t bytes = count * item;
-        // The elements of a large one begin on a page of their own, see place_behind_head.
-        const std::size_t before = bytes >= 4 * system_page_size() ? most_before : alignment;
-        auto state = make_with_trailing<RawArrayState>(before + bytes, std::uint64_t{count});
-        state->first = place_behind_head(reinterpret_cast<std::uintptr_t>(state.get()),
-                                         sizeof(RawArrayState), bytes, alignment);
-        return state;
-    }
+    /// Makes a state with `count` zeroed elements of `item` bytes. @throws std::bad_alloc
+    static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment);
 
     [[nodiscard]] std::byte* elements() noexcept {
         return reinterpret_cast<std::byte*>(this) + first;
     }
 
-    /// Returns the pages that hold nothing but elements.
-    [[nodiscard]] PageRanges own_pages() {
-        PageRanges ranges;
-        const std::size_t block = heap().allocator().usable_size(heap().offset_of(this));
-        add_whole_pages(ranges, elements(), block - first);
-        return ranges;
-    }
+    /// Makes the pages that hold nothing but elements read-only in this process.
+    /// @param view what keeps them so; it has not looked yet
+    void protect(const ReadOnlyView& view);
 };
 static_assert(sizeof(RawArrayState) == sizeof(SharedObject) + 24);
 
@@ -78,7 +61,7 @@ class RawArray {
     using value_type = T;
     using iterator = T*;
 
-    /// Makes an array of `size` zeros, or of copies of `items`, as Array does.
+    /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
     template <std::integral Size>
     explicit RawArray(Size size) : state_(make(detail::item_count(size))) {}
     /// Makes an array of copies of `items`.
@@ -93,29 +76,29 @@ class RawArray {
 
     /// Another handle on the same array.
     RawArray(const RawArray&) = default;
-    /// Takes the handle over.
+    /// Takes over the other's handle.
     RawArray(RawArray&&) noexcept = default;
     /// Lets go of its own array and becomes another handle on the other's.
     RawArray& operator=(RawArray other) noexcept {
-        view_.reset();  // before the handle: afterwards the memory may be another object's
+        view_.reset();  // before the handle: later the memory may belong to another object
         state_ = std::move(other.state_);
         return *this;
     }
     ~RawArray() = default;
 
     /// Returns how many elements there are.
-    [[nodiscard]] std::size_t size() const noexcept { return state_->size; }
-    /// Says whether there is none.
-    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::size_t size() const { return state_->size; }
+    /// Returns whether there are none.
+    [[nodiscard]] bool empty() const { return size() == 0; }
     /// Returns where the elements lie.
     [[nodiscard]] T* data() const {
-        // relaxed: whoever was told that it is frozen, was told by something that orders the two.
+        // relaxed: whatever tells a process that the array is frozen also orders the two.
         if (state_->frozen.load(std::memory_order_relaxed) != 0) look();
         return reinterpret_cast<T*>(state_->elements());
     }
     /// Walks over the elements.
     [[nodiscard]] T* begin() const { return data(); }
-    /// Ends the walk.
+    /// Returns the end of the walk.
     [[nodiscard]] T* end() const { return data() + size(); }
 
     /// Returns the element at `index`; a negative one counts from the end.
@@ -132,11 +115,11 @@ class RawArray {
     /// Returns a copy of all elements.
     [[nodiscard]] std::vector<T> to_vector() const { return {begin(), end()}; }
 
-    /// Ends all changes: from now on the elements can only be read. In this process, and in each
-    /// other one from its next use of a handle on, a write to a page that is wholly the array's
-    /// ends the process with SIGSEGV. All elements of an array of four pages or more lie on such
-    /// pages; a smaller one shares them with other objects, and a write is not noticed. Again does
-    /// nothing.
+    /// Ends all changes: from now on the elements can only be read. A write to a page that belongs
+    /// to the array alone ends the process with SIGSEGV. This holds in this process at once, and in
+    /// each other process from its next use of a handle on. All elements of an array of four pages
+    /// or more lie on such pages. A smaller array shares its pages with other objects, and a write
+    /// is not noticed. A second call does nothing.
     /// @par Processes A process that has kept a pointer or an iterator from before, and uses no
     /// handle any more, is not stopped.
     void freeze() const {
@@ -149,8 +132,9 @@ class RawArray {
         return a.state_ == b.state_;
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return state_.any(); }
+    /// For the library: makes an array of a handle that has arrived.
     static RawArray from_shared_handle(detail::AnyHandle handle) {
         return RawArray(detail::Handle<detail::RawArrayState>(std::move(handle)));
     }
@@ -174,11 +158,15 @@ class RawArray {
     }
 
     [[gnu::cold]] void look() const {
-        if (!view_.has_looked()) view_.look(*state_, [this] { return state_->own_pages(); });
+        if (!view_.has_looked()) state_->protect(view_);
     }
 
     detail::Handle<detail::RawArrayState> state_;
-    detail::ReadOnlyView view_;  // behind the handle: it goes first
+    detail::ReadOnlyView view_;  // after the handle, so that it is destroyed first
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/sharedctypes/raw_array.ipp"
+#endif

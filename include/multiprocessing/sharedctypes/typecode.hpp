@@ -4,6 +4,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "multiprocessing/detail/requirements.hpp"
+
 namespace multiprocessing {
 namespace detail {
 

@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -21,9 +22,9 @@ namespace multiprocessing {
 template <class T>
 class Value;
 
-/// What `v.value` is: the shared object itself. It converts to a T, is assigned to, and has the
-/// operators of T, each of them one step under the lock. It cannot be copied, since `auto x =
-/// v.value;` would not be a copy of the value: write `int x = v.value;`.
+/// What `v.value` is: the shared object itself. It converts to a T, can be assigned to, and has the
+/// operators of T. Each of them is one step under the lock. It cannot be copied, because `auto x =
+/// v.value;` would not be a copy of the value. Write `int x = v.value;`.
 template <class T>
 class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
   public:
@@ -32,13 +33,13 @@ class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
         this->store(value);
         return value;
     }
-    /// Writes the other's value, read under its lock.
+    /// Writes the other's value, which it reads under the other's lock.
     T operator=(const ValueAttribute& other) const { return *this = other.load(); }
 
     /// For the library: the lock, and the object without it.
-    [[nodiscard]] AnyLock& lock() const noexcept { return handle_.lock(); }
+    [[nodiscard]] AnyLock& lock() const { return handle_.lock(); }
     /// For the library: the object, which the caller has locked.
-    [[nodiscard]] T& object() const noexcept { return *handle_.elements(); }
+    [[nodiscard]] T& object() const { return *handle_.elements(); }
 
   private:
     friend class Value<T>;
@@ -54,12 +55,12 @@ class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
 ///     mp::Value<int> v(0);          v.value += 1;   int x = v.value;
 ///     mp::Value<Point> p({1, 2});   p->x = 3;
 ///
-/// Every access takes the lock, and `+=`, `++` and the like are one access. For several in one
-/// step: `std::scoped_lock guard(v.get_lock());`, inside of which v.value can still be used, unless
-/// you gave it a Lock, which cannot be acquired twice.
+/// Every access takes the lock. `+=`, `++` and the like are one access each. To do several in one
+/// step, hold the lock: `std::scoped_lock guard(v.get_lock());`. v.value can still be used inside,
+/// unless you gave it a Lock, which cannot be acquired twice.
 ///
-/// @par Processes When a process dies inside an access, or with the lock held, the next access is
-/// an AbandonedError until v.get_lock().recover().
+/// @par Processes When a process dies inside an access, or with the lock held, every later access
+/// throws AbandonedError until v.get_lock().recover() is called.
 /// @par Source CPython Lib/multiprocessing/sharedctypes.py, Value. Differs: there `+=` is not
 /// atomic
 template <class T>
@@ -76,7 +77,7 @@ class Value {
     /// Another handle on the same value.
     Value(const Value&) = default;
     /// Lets go of its own value and becomes another handle on the other's.
-    Value& operator=(const Value& other) {  // another handle, not another value: see value
+    Value& operator=(const Value& other) {  // to change the value itself, assign to `value`
         value.handle_ = other.value.handle_;
         return *this;
     }
@@ -89,15 +90,18 @@ class Value {
     detail::LockedPointer<T> operator->() const { return {value.lock(), &value.object()}; }
 
     /// Returns the lock; copies of it are handles on the same lock.
-    [[nodiscard]] AnyLock& get_lock() const noexcept { return value.lock(); }
+    [[nodiscard]] AnyLock& get_lock() const { return value.lock(); }
     /// Returns the object itself: the lock is not taken.
-    [[nodiscard]] T& get_obj() const noexcept { return value.object(); }
+    [[nodiscard]] T& get_obj() const { return value.object(); }
 
-    /// Takes the value's lock, see BasicLock.
+    /// Acquires the value's lock, see BasicLock::acquire.
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
         return get_lock().acquire(block, timeout);
     }
-    /// Gives the value's lock back.
+    /// Does not compile: seconds in the place of `block` would mean true, and wait for ever.
+    template <std::floating_point Seconds>
+    bool acquire(Seconds) const = delete;  // write acquire(true, seconds)
+    /// Releases the value's lock, see BasicLock::release.
     void release() const { get_lock().release(); }
 
     /// Two handles are equal when they are handles on the same object.
@@ -109,10 +113,11 @@ class Value {
         return "<Synchronized wrapper for " + detail::shared_value_text(shared.get_obj()) + ">";
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept {
         return value.handle_.any();
     }
+    /// For the library: makes a value of a handle that has arrived.
     static Value from_shared_handle(detail::AnyHandle handle) { return Value(std::move(handle)); }
 
   private:
@@ -148,7 +153,7 @@ class RawValue {
     /// Another handle on the same value.
     RawValue(const RawValue&) = default;
     /// Lets go of its own value and becomes another handle on the other's.
-    RawValue& operator=(const RawValue& other) {  // another handle; a reference is only made anew
+    RawValue& operator=(const RawValue& other) {  // a reference cannot be changed, only made anew
         if (this != &other) {
             std::destroy_at(this);
             std::construct_at(this, other);
@@ -173,8 +178,9 @@ class RawValue {
         return detail::shared_value_text(shared.value);
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes a value of a handle that has arrived.
     static RawValue from_shared_handle(detail::AnyHandle handle) {
         return RawValue(detail::Handle<detail::RawValueState<T>>(std::move(handle)));
     }

@@ -5,13 +5,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <unistd.h>
-
 #include <memory>
 #include <string_view>
 #include <utility>
 
 #include "multiprocessing/process/bootstrap.hpp"
+#include "multiprocessing/process/child.hpp"
+#include "multiprocessing/process/state.hpp"
 #include "multiprocessing/process/target.hpp"
 
 namespace multiprocessing::start_method {
@@ -26,35 +26,16 @@ struct fork {
     template <class Body>
     static std::shared_ptr<detail::Child> start(detail::ProcessIdentity identity, Body&& body,
                                                 const detail::Target* = nullptr) {
-        detail::Family& family = detail::heap().family();
-        if (detail::logging_enabled(detail::log_level::warning)) detail::warn_of_threads();
-        // Made before the fork, so that the child inherits them.
-        detail::lifeline();
-        detail::open_null_device();
-        // What is buffered now would otherwise be written twice.
-        detail::flush_standard_streams();
-        const std::uint64_t epoch = family.begin_fork();
-        identity.id =
-            detail::reserve_process(identity.parent_id, identity.name, {epoch, detail::self()});
-        detail::forking_a_child = true;
-        const pid_t pid = ::fork();
-        const int error = errno;
-        detail::forking_a_child = false;
-        if (pid == 0) {
-            detail::drop_inherited_output();
-            detail::run_child(std::move(identity), detail::take_inherited_lifeline(),
-                              std::forward<Body>(body));
-        }
-        family.end_fork();
-        if (pid < 0) {
-            family.release(identity.id);
-            detail::throw_system_error("fork", error);
-        }
-        family.activate(identity.id, pid);
-        return std::make_shared<detail::Child>(identity.id, pid,
-                                               detail::open_pidfd_or_end(pid, identity.id),
-                                               identity.name, identity.daemon);
+        return start_body(std::move(identity), body);
     }
+
+  private:
+    static std::shared_ptr<detail::Child> start_body(detail::ProcessIdentity identity,
+                                                     detail::ChildBody body);
 };
 
 }  // namespace multiprocessing::start_method
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/start_method/fork.ipp"
+#endif

@@ -1,8 +1,8 @@
 // multiprocessing/start_method/forkserver.hpp
 //
-// The forkserver start method: one clean process, started when the first child is, forks all
-// children. They are as cheap as forked ones, whatever memory and threads the parent has, and have
-// no copy of it. Mirrors CPython Lib/multiprocessing/popen_forkserver.py. Floor 3.
+// The forkserver start method: one clean process forks all children. It is started with the first
+// child. The children are as cheap as forked ones, whatever memory and threads the parent has, and
+// have no copy of its memory. Mirrors CPython Lib/multiprocessing/popen_forkserver.py. Floor 3.
 //
 // The whole path: forkserver::start writes the child's identity and target to the heap as a message
 // (process/message.hpp) and sends its place to the server (fork_server/client.hpp), which forks
@@ -13,8 +13,9 @@
 #include <string_view>
 #include <utility>
 
-#include "multiprocessing/process/message.hpp"
-#include "multiprocessing/start_method/fork_server/client.hpp"
+#include "multiprocessing/process/child.hpp"
+#include "multiprocessing/process/state.hpp"
+#include "multiprocessing/process/target.hpp"
 
 namespace multiprocessing {
 namespace start_method {
@@ -26,11 +27,13 @@ struct forkserver {
 
     /// Starts a child that runs `target`, which may be null. The first one starts the server.
     /// @par Processes The child has the standard output and error, the working directory and the
-    /// blocked signals of the thread that starts it, the environment of the one that started the
-    /// server. A server that was killed is replaced; its children go on.
+    /// blocked signals of the thread that starts it. It has the environment and the process group
+    /// of the process that started the server. A server that was killed is replaced; its children
+    /// go on.
     /// @throws RuntimeError when this program's main has not called freeze_support(), or when the
-    /// server does not start
-    /// @throws std::system_error EAGAIN, ENOMEM, EMFILE
+    ///         server does not start
+    /// @throws std::system_error EAGAIN, ENOMEM, EMFILE; ENOENT without /proc, when the program is
+    ///         not found by its name either
     template <class Body>
     static std::shared_ptr<detail::Child> start(detail::ProcessIdentity identity, Body&&,
                                                 const detail::Target* target) {
@@ -39,54 +42,31 @@ struct forkserver {
 
   private:
     static std::shared_ptr<detail::Child> start_without_body(detail::ProcessIdentity identity,
-                                                             const detail::Target* target) {
-        detail::require_freeze_support();
-        detail::flush_standard_streams();
-        std::shared_ptr<void> message = detail::make_start_message(identity, target);
-        const detail::Offset place = detail::heap().offset_of(message.get());
-        const detail::ProcessId server = detail::ask_fork_server(identity, place, identity.id);
-        detail::Family& family = detail::heap().family();
-        const pid_t pid = detail::ProcessRecord::pid_of(
-            family[identity.id].state.load(std::memory_order_acquire));
-        // Opened first, looked up then: it cannot be a successor's if the child is alive
-        // afterwards. One that has ended already needs none.
-        detail::Descriptor pidfd = open_pidfd_or_kill(pid, identity.id);
-        if (!family.is_alive(identity.id)) pidfd.reset();
-        return std::make_shared<detail::Child>(identity.id, pid, std::move(pidfd), identity.name,
-                                               identity.daemon, std::move(message), server);
-    }
-
-    /// Without a pidfd the child could not be watched.
-    static detail::Descriptor open_pidfd_or_kill(pid_t pid, detail::ProcessId id) {
-        try {
-            return detail::open_pidfd(pid);
-        } catch (...) {
-            detail::Family& family = detail::heap().family();
-            if (family.is_alive(id)) ::kill(pid, SIGKILL);
-            while (family.is_alive(id)) ::usleep(1000);  // nothing of it may run when it is buried
-            detail::note_end(id);
-            throw;
-        }
-    }
+                                                             const detail::Target* target);
 };
 
 }  // namespace start_method
 
-/// Has the fork server call `f(args...)` once, before it forks the first child: what that loads,
-/// every child has from its birth, and shares its memory for as long as nobody writes to it. To be
-/// called before the first process is started by forkserver; a server that runs is not warmed up,
-/// one that replaces it is. An exception is reported on standard error and stops nothing.
+namespace detail {
+
+/// Has each fork server that starts from now on make the call of `target`, which must travel.
+void set_preload(const Target& target);
+
+}  // namespace detail
+
+/// Has the fork server call `f(args...)` once, before it forks the first child. Every child has
+/// what that loads from its birth, and shares the memory of it for as long as nobody writes to it.
+/// Call it before forkserver starts the first process: it has no effect on a server that runs, but
+/// on one that replaces it. An exception is reported on standard error and stops nothing.
 /// @par Source CPython Lib/multiprocessing/forkserver.py, set_forkserver_preload
 template <class F, class... Args>
 void set_forkserver_preload(F&& f, Args&&... args) {
     const auto target = detail::make_target<false>(std::forward<F>(f), std::forward<Args>(args)...);
-    detail::OutputArchive archive;
-    target->save(archive);
-    void* const message = detail::make_payload(archive);
-    // release: pairs with the acquire of the server. One that was set before stays where it is: a
-    // server that is just starting may be reading it.
-    detail::fork_server_state().preload.store(detail::heap().offset_of(message),
-                                              std::memory_order_release);
+    detail::set_preload(*target);
 }
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/start_method/forkserver.ipp"
+#endif

@@ -5,17 +5,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "multiprocessing/detail/text.hpp"
-#include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/synchronize/barrier_action.hpp"
 #include "multiprocessing/synchronize/barrier_state.hpp"
-#include "multiprocessing/synchronize/trailing.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
@@ -25,16 +24,16 @@ namespace multiprocessing {
 ///     mp::Barrier barrier(4);   int number = barrier.wait();
 ///
 /// @par Processes When a process that waits dies, the barrier breaks: the others get a
-/// BrokenBarrierError within a second. So it does when one that was there in the round before is
-/// killed and nobody comes in its place for half a second. (CPython waits for ever.)
+/// BrokenBarrierError within a second. It also breaks when a party of the round before is killed
+/// and nobody comes in its place for half a second. (CPython waits for ever.)
 /// @par Source CPython Lib/threading.py, Barrier
 class Barrier {
   public:
     /// Makes a new barrier.
-    /// @param action  what the last to come runs, before anyone may go. A function or captureless
-    ///                lambda of the program reaches every process. Any other callable is there in
-    ///                the process that makes the barrier and in children forked later, for handles
-    ///                that they inherit; elsewhere wait throws RuntimeError.
+    /// @param action  what the last party to come runs, before any party may go. A function or a
+    ///                captureless lambda of the program reaches every process. Any other callable
+    ///                is only in the process that makes the barrier, and in children forked later,
+    ///                for handles that they inherit. In other processes wait throws RuntimeError.
     /// @param timeout the default for wait
     /// @throws ValueError when `parties` is less than 1 @throws std::bad_alloc
     template <class F = std::nullptr_t>
@@ -46,43 +45,27 @@ class Barrier {
     /// Waits until all parties have come.
     ///
     /// **Blocking**: until then, at most for `timeout`, which breaks the barrier.
-    /// @returns a number from 0 to parties − 1, another one for each
-    /// @throws BrokenBarrierError when the barrier is or gets broken: by a timeout, abort, reset,
-    /// an
-    ///         action that throws, a party that dies
+    /// @returns a number from 0 to parties − 1, a different one for each party
+    /// @throws BrokenBarrierError when the barrier is or gets broken: by a timeout, by abort or
+    /// reset, by an action that throws, by a party that dies
     /// @throws RuntimeError when this process does not have the action
-    /// @throws what the action throws, in the process that runs it
-    int wait(Timeout timeout = std::nullopt) const {
-        const bool has_action = handle_->has_action != 0;
-        if (has_action && !action_ && !handle_->portable_action) {
-            throw RuntimeError("this process does not have the barrier's action: only a function "
-                               "or a lambda without captures, of the program itself, can be called "
-                               "in every process");
-        }
-        return handle_->wait(detail::Deadline(timeout.is_forever() ? default_timeout() : timeout),
-                             [&] {
-                                 if (action_) {
-                                     (*action_)();
-                                 } else if (has_action) {
-                                     handle_->portable_action();
-                                 }
-                             });
-    }
+    /// @throws whatever the action throws, in the process that runs it
+    int wait(Timeout timeout = std::nullopt) const;
 
-    /// Makes a broken barrier usable; those who wait get a BrokenBarrierError.
+    /// Makes a broken barrier usable again. Parties that wait get a BrokenBarrierError.
     void reset() const { handle_->reset(); }
     /// Breaks the barrier, until it is reset.
     void abort() const { handle_->abort(); }
 
-    /// Returns how many must come.
-    [[nodiscard]] int parties() const noexcept { return static_cast<int>(handle_->parties); }
-    /// Returns how many have come and wait; 0 when the barrier is broken.
-    [[nodiscard]] int n_waiting() const noexcept {
+    /// Returns how many parties must come.
+    [[nodiscard]] int parties() const { return static_cast<int>(handle_->parties); }
+    /// Returns how many parties have come and wait; 0 when the barrier is broken.
+    [[nodiscard]] int n_waiting() const {
         const std::uint64_t s = handle_->state.load(std::memory_order_relaxed);
         return is_broken(s) ? 0 : static_cast<int>(detail::BarrierState::arrivals(s));
     }
     /// Returns whether the barrier is broken.
-    [[nodiscard]] bool broken() const noexcept {
+    [[nodiscard]] bool broken() const {
         return is_broken(handle_->state.load(std::memory_order_relaxed));
     }
 
@@ -91,17 +74,14 @@ class Barrier {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes a barrier of a handle that has arrived.
     static Barrier from_shared_handle(detail::AnyHandle handle) {
         return Barrier(std::move(handle));
     }
 
-    friend std::string text_of(const Barrier& barrier) {
-        if (barrier.broken()) return "<Barrier broken>";
-        return "<Barrier waiters=" + std::to_string(barrier.n_waiting()) + "/" +
-               std::to_string(barrier.parties()) + ">";
-    }
+    friend std::string text_of(const Barrier& barrier) { return barrier.text(); }
 
   private:
     explicit Barrier(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
@@ -111,19 +91,16 @@ class Barrier {
         return (state & detail::BarrierState::broken) != 0;
     }
     static detail::Handle<detail::BarrierState> make(int parties, detail::PortableAction action,
-                                                     bool has_action, Timeout timeout) {
-        if (parties < 1) throw ValueError("a barrier needs at least one party");
-        return detail::make_with_trailing<detail::BarrierState>(
-            static_cast<std::size_t>(parties) * sizeof(detail::BarrierParty), parties, action,
-            has_action, timeout);
-    }
-    [[nodiscard]] Timeout default_timeout() const {
-        const std::chrono::nanoseconds time(handle_->timeout);
-        return time == std::chrono::nanoseconds::max() ? Timeout() : Timeout(time);
-    }
+                                                     bool has_action, Timeout timeout);
+    [[nodiscard]] Timeout default_timeout() const;
+    [[nodiscard]] std::string text() const;
 
     detail::LocalAction action_;
     detail::Handle<detail::BarrierState> handle_;
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/synchronize/barrier.ipp"
+#endif

@@ -1,48 +1,21 @@
 // multiprocessing/synchronize/barrier_action.hpp
 //
-// What a barrier's last arriver runs. Under fork a child has the callable itself. Elsewhere it
-// finds the code: a function or a stateless functor of the program is at the same distance from the
-// program's beginning in every process that runs it. Floor 2. SPDX-License-Identifier: MIT
+// The action that the last party to come to a barrier runs. A forked child has the callable itself.
+// Other processes find the code: a function or a stateless functor of the program is at the same
+// distance from the program's beginning in every process that runs it. Floor 2.
+// SPDX-License-Identifier: MIT
 #pragma once
 
-#include <link.h>
-
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
-#include "multiprocessing/errors.hpp"
+#include "multiprocessing/detail/requirements.hpp"
 
 namespace multiprocessing::detail {
-
-/// Where the program's own image lies in this process.
-struct ProgramImage {
-    std::uintptr_t base = 0;
-    std::uintptr_t begin = UINTPTR_MAX;
-    std::uintptr_t end = 0;
-};
-
-inline ProgramImage program_image() noexcept {
-    ProgramImage image;
-    // The program comes first, see dl_iterate_phdr(3); not 0 ends the walk.
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* data) noexcept {
-            auto& found = *static_cast<ProgramImage*>(data);
-            found.base = info->dlpi_addr;
-            for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
-                const auto& segment = info->dlpi_phdr[i];
-                if (segment.p_type != PT_LOAD) continue;
-                const std::uintptr_t start = found.base + segment.p_vaddr;
-                if (start < found.begin) found.begin = start;
-                if (start + segment.p_memsz > found.end) found.end = start + segment.p_memsz;
-            }
-            return 1;
-        },
-        &image);
-    return image;
-}
 
 /// A call that every process of the family can make: two places in the program's image, 0 for none.
 struct PortableAction {
@@ -51,30 +24,28 @@ struct PortableAction {
     std::uint64_t runner = 0;
     std::uint64_t function = 0;  // what the runner calls, when it is not a part of the runner
 
-    /// Returns the action for `f`; none if there is more to it than code of the program.
+    /// Returns the action for `f`; none if `f` is more than code of the program.
     template <class F>
     static PortableAction of(const F& f) noexcept {
-        const ProgramImage image = program_image();
-        PortableAction action;
-        std::uintptr_t function = image.base;
-        Runner run = nullptr;
         if constexpr (std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>) {
-            run = [](std::uintptr_t address) { reinterpret_cast<F>(address)(); };
-            function = reinterpret_cast<std::uintptr_t>(f);
-            if (function < image.begin || function >= image.end) return action;
+            const auto function = reinterpret_cast<std::uintptr_t>(f);
+            return in_program([](std::uintptr_t address) { reinterpret_cast<F>(address)(); },
+                              &function);
         } else if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
-            run = [](std::uintptr_t) { F{}(); };
+            return in_program([](std::uintptr_t) { F{}(); }, nullptr);
+        } else {
+            return {};
         }
-        const auto address = reinterpret_cast<std::uintptr_t>(run);
-        if (address < image.begin || address >= image.end) return action;
-        return {address - image.base, function - image.base};
     }
 
     [[nodiscard]] explicit operator bool() const noexcept { return runner != 0; }
-    void operator()() const {
-        const std::uintptr_t base = program_image().base;
-        reinterpret_cast<Runner>(base + runner)(base + function);
-    }
+    void operator()() const;
+
+  private:
+    /// Returns the action that consists of these addresses in this process; none if one of them is
+    /// not in the program's image.
+    /// @param function null when the runner needs none
+    static PortableAction in_program(Runner run, const std::uintptr_t* function) noexcept;
 };
 
 /// The callable itself, where this process has it.
@@ -93,3 +64,7 @@ LocalAction make_local_action(F f) {
 }
 
 }  // namespace multiprocessing::detail
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/synchronize/barrier_action.ipp"
+#endif

@@ -6,11 +6,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <utility>
 
+#include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/heap/handle.hpp"
-#include "multiprocessing/synchronize/gate.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing {
@@ -18,9 +19,8 @@ namespace detail {
 
 /// An event in the heap. The bits of its word:
 ///      0        whether it is set
-///      1        whether somebody may sleep
-///      2 … 31   how often it was set, so that who waits sees that it was, even if it is clear
-///      again
+///      1        waiting: whether a thread may be asleep
+///      2 … 31   how often it was set, so that a waiter notices it even when it is clear again
 struct EventState : SharedObject {
     static constexpr std::uint32_t is_set = 1;
     static constexpr std::uint32_t waiting = 2;
@@ -30,60 +30,30 @@ struct EventState : SharedObject {
 
     EventState() noexcept : SharedObject(ObjectKind::plain) {}
 
-    void set() noexcept {
-        std::uint32_t w = word.load(std::memory_order_relaxed);
-        std::uint32_t next = 0;
-        do {
-            next = (w & is_set) != 0 ? w : ((w | is_set) & ~waiting) + once;
-            // release: what was done before is seen by whoever sees the event set.
-        } while (!word.compare_exchange_weak(w, next, std::memory_order_release,
-                                             std::memory_order_relaxed));
-        if ((w & waiting) != 0) futex_wake(word);
-    }
+    void set() noexcept;
 
     void clear() noexcept { word.fetch_and(~is_set, std::memory_order_relaxed); }
 
-    bool wait(const Deadline& deadline) {
-        // acquire: pairs with set.
-        const std::uint32_t before = word.load(std::memory_order_acquire);
-        const auto was_set = [&](std::uint32_t w) {
-            return (w & is_set) != 0 || (w ^ before) / once != 0;
-        };
-        if (was_set(before)) return true;
-        if (deadline.has_passed()) return false;
-        if (spin_until([&] { return was_set(word.load(std::memory_order_acquire)); })) return true;
-        for (;;) {
-            std::uint32_t w = word.load(std::memory_order_acquire);
-            if (was_set(w)) return true;
-            if (deadline.has_passed()) return false;
-            if ((w & waiting) == 0 &&
-                !word.compare_exchange_strong(w, w | waiting, std::memory_order_relaxed)) {
-                continue;
-            }
-            // At intervals, in case the one who set it was killed before it woke us.
-            const timespec time = deadline.left_as_timespec(check_interval);
-            futex_wait(word, w | waiting, &time);
-        }
-    }
+    bool wait(const Deadline& deadline);
 };
 static_assert(sizeof(EventState) == 32);
 
 }  // namespace detail
 
 /// A flag that processes can wait for; a handle. It begins clear.
-/// @par Processes one that dies while it waits costs the others nothing
+/// @par Processes When a process dies while it waits, the others lose nothing.
 /// @par Source CPython Lib/multiprocessing/synchronize.py, Event
 class Event {
   public:
     /// Makes a new event. @throws std::bad_alloc
-    Event() : handle_(detail::make_shared_object<detail::EventState>()) {}
+    Event();
 
     /// Sets the flag, and wakes all who wait.
-    void set() const noexcept { handle_->set(); }
+    void set() const { handle_->set(); }
     /// Clears the flag.
-    void clear() const noexcept { handle_->clear(); }
+    void clear() const { handle_->clear(); }
     /// Returns whether the flag is set.
-    [[nodiscard]] bool is_set() const noexcept {
+    [[nodiscard]] bool is_set() const {
         // acquire: pairs with EventState::set.
         return (handle_->word.load(std::memory_order_acquire) & detail::EventState::is_set) != 0;
     }
@@ -91,7 +61,7 @@ class Event {
     /// Waits until the flag is set.
     ///
     /// **Blocking**: until then, at most for `timeout`. A signal does not end the wait.
-    /// @returns whether it was; also when it was cleared right after
+    /// @returns whether it was set; true also when it was cleared right after
     bool wait(Timeout timeout = std::nullopt) const {
         return handle_->wait(detail::Deadline(timeout));
     }
@@ -101,8 +71,9 @@ class Event {
         return a.handle_ == b.handle_;
     }
 
-    /// For the library: the handle as it travels, and one that has arrived.
+    /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: makes an event of a handle that has arrived.
     static Event from_shared_handle(detail::AnyHandle handle) { return Event(std::move(handle)); }
 
     friend std::string text_of(const Event& event) {
@@ -116,3 +87,7 @@ class Event {
 };
 
 }  // namespace multiprocessing
+
+#ifndef MULTIPROCESSING_SEPARATE_COMPILATION
+#include "multiprocessing/synchronize/event.ipp"
+#endif

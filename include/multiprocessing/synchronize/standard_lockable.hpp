@@ -6,6 +6,8 @@
 
 #include <chrono>
 
+#include "multiprocessing/detail/requirements.hpp"
+
 namespace multiprocessing::detail {
 
 /// Gives a lock the names of the standard's TimedLockable. Derived has Python's: `acquire(block,
@@ -14,7 +16,7 @@ template <class Derived>
 class StandardLockable {
   public:
     /// @{
-    /// Does what acquire and release do, under the name that the standard has for it.
+    /// Does what acquire or release does, under the name that the standard gives it.
     void lock() const { derived().acquire(); }
     void unlock() const { derived().release(); }
     [[nodiscard]] bool try_lock() const { return derived().acquire(false); }

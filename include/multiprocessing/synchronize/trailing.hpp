@@ -1,6 +1,6 @@
 // multiprocessing/synchronize/trailing.hpp
 //
-// Shared objects with an array behind them in the same block. Floor 2.
+// Shared objects that have an array behind them, in the same block. Floor 2.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -14,13 +14,13 @@
 
 namespace multiprocessing::detail {
 
-/// Makes a T in the family's heap with `bytes` zero bytes behind it. Of a large block only the
+/// Makes a T in the family's heap with `bytes` zero bytes behind it. In a large block only the
 /// pages that are touched take memory. @throws std::bad_alloc
 template <class T, class... Args>
 Handle<T> make_with_trailing(std::size_t bytes, Args&&... args) {
     static_assert(std::is_base_of_v<SharedObject, T> &&
                   std::is_nothrow_constructible_v<T, Args...>);
-    if constexpr (destroyed_object<T>) (void)is_destroyable<T>;
+    make_destroyable<T>();
     if (bytes > SIZE_MAX - sizeof(T)) throw std::bad_alloc();
     T* const object = new (allocate_zeroed(sizeof(T) + bytes)) T(std::forward<Args>(args)...);
     object->set_birth(heap().family().fork_clock());

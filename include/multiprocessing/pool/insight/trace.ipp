@@ -1,0 +1,85 @@
+// multiprocessing/pool/insight/trace.ipp
+//
+// How a trace file is written: see trace.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/pool/insight/trace.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+
+#include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/system.hpp"
+#include "multiprocessing/pool/board/worker_log.hpp"
+
+namespace multiprocessing::detail {
+
+/// A trace file that is being written. @par Source "Trace Event Format", Google, 2016
+class TraceFile {
+  public:
+    /// @throws std::system_error with the errno of fopen
+    explicit TraceFile(const std::string& path) {
+        const StandardStreamsTaken taken;
+        file_.reset(std::fopen(path.c_str(), "we"));
+        if (file_ == nullptr) throw_system_error("fopen");
+        std::fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n", file_.get());
+    }
+
+    void write_worker(std::uint32_t slot, WorkerLog& log, std::uint32_t capacity) {
+        separate();
+        std::fprintf(file_.get(),
+                     "{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%u,"
+                     "\"args\":{\"name\":\"worker %u\"}}",
+                     static_cast<int>(::getpid()), slot + 1, slot + 1);
+        const std::uint64_t end = log.recorded.load(std::memory_order_acquire);
+        for (std::uint64_t i = end - std::min<std::uint64_t>(end, capacity); i < end; ++i) {
+            const ChunkRecord record = log.ring()[i % capacity];
+            // Its worker may have overwritten the record meanwhile.
+            if (log.recorded.load(std::memory_order_acquire) < i + capacity) write(slot, record);
+        }
+    }
+
+    /// @throws std::system_error when something could not be written, e.g. ENOSPC
+    void finish() {
+        std::fputs("\n]}\n", file_.get());
+        const bool failed = std::ferror(file_.get()) != 0;
+        if (std::fclose(file_.release()) != 0 || failed) throw_system_error("fclose");
+    }
+
+  private:
+    void write(std::uint32_t slot, const ChunkRecord& record) {
+        separate();
+        std::fprintf(file_.get(),
+                     "{\"ph\":\"X\",\"cat\":\"task\",\"name\":\"call %u [%u]\",\"pid\":%d,"
+                     "\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,"
+                     "\"args\":{\"first\":%u,\"items\":%u,\"worker pid\":%u}}",
+                     record.call, record.first, static_cast<int>(::getpid()), slot + 1,
+                     static_cast<double>(record.begin) * 1e-3,
+                     static_cast<double>(record.duration) * 1e-3, record.first, record.items,
+                     record.pid);
+    }
+    void separate() {
+        if (written_++ != 0) std::fputs(",\n", file_.get());
+    }
+
+    struct Close {
+        void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+    };
+    std::unique_ptr<std::FILE, Close> file_;
+    std::uint64_t written_ = 0;
+};
+
+MULTIPROCESSING_INLINE void write_trace(const WorkerLogs& logs, const std::string& path) {
+    TraceFile file(path);
+    for (std::uint32_t slot = 0; slot < logs.size(); ++slot) {
+        file.write_worker(slot, logs[slot], logs.capacity());
+    }
+    file.finish();
+}
+
+}  // namespace multiprocessing::detail

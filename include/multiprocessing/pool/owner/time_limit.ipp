@@ -1,0 +1,44 @@
+// multiprocessing/pool/owner/time_limit.ipp
+//
+// How tasks that run for too long are found: see time_limit.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/pool/owner/time_limit.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/pool/board/spinning.hpp"
+
+namespace multiprocessing::detail {
+
+MULTIPROCESSING_INLINE int TimeLimit::tick() const noexcept {
+    return static_cast<int>(std::clamp<long>(limit_.nanoseconds().count() / 1'000'000 / 8, 1, 100));
+}
+
+MULTIPROCESSING_INLINE void TimeLimit::end_slow_tasks(Crew& crew, Crew::Lock& lock) const {
+    for (std::uint32_t slot = 0; slot < crew.size(); ++slot) look_at(crew, slot, lock);
+}
+
+MULTIPROCESSING_INLINE void TimeLimit::look_at(Crew& crew, std::uint32_t slot,
+                                               Crew::Lock& lock) const {
+    CrewMember& member = crew[slot];
+    const TaskMark mark = crew.mark_of(slot);
+    const std::uint64_t now = monotonic_now();
+    if (!member.child || crew.batch_under_way(slot) == nullptr) {
+        member.mark_since = 0;
+    } else if (member.mark_since == 0 || member.mark != mark) {
+        // The task began before now, so it never gets less time than it may have.
+        member.mark = mark;
+        member.mark_since = now;
+    } else if (now - member.mark_since >=
+               static_cast<std::uint64_t>(limit_.nanoseconds().count())) {
+        const auto is_still_at_it = [&] {
+            return crew.mark_of(slot) == mark && crew.batch_under_way(slot) != nullptr;
+        };
+        crew.kill_if(slot, Doom::too_slow, lock, std::ref(is_still_at_it));
+    }
+}
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,54 @@
+// multiprocessing/process/log_settings.ipp
+//
+// How log settings are written and read: see log_settings.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/process/log_settings.hpp"
+
+#include <atomic>
+#include <string>
+
+#include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/reduction.hpp"
+
+namespace multiprocessing::detail {
+
+/// Says, once, that children cannot have this process's handler.
+[[gnu::cold]] MULTIPROCESSING_INLINE void warn_of_lost_handler() noexcept {
+    static constinit std::atomic<bool> said{false};
+    if (!logging_enabled(log_level::warning) || said.exchange(true)) return;
+    log_event(log_level::warning,
+              "this log handler has a state (a lambda with captures, say), so it does not exist in "
+              "children that are not forks of this process: they log to standard error");
+}
+
+MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
+    const int level = log_threshold.load();
+    archive(level);
+    if (level == log_level::nothing) return;
+    const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
+    const bool handler_is_lost = known != nullptr && known->handler != nullptr;
+    if (handler_is_lost) warn_of_lost_handler();
+    archive(known != nullptr && (known->to_stderr || handler_is_lost),
+            known != nullptr ? known->file_pattern : std::string(),
+            known != nullptr ? known->plain_handler : nullptr);
+}
+
+MULTIPROCESSING_INLINE void load_logging(InputArchive& archive) {
+    const auto level = archive.read<int>();
+    if (level == log_level::nothing) return;
+    const auto to_stderr = archive.read<bool>();
+    auto pattern = archive.read<std::string>();
+    const auto handler = archive.read<PlainHandler>();
+    change_outlets([&](LogOutlets& outlets) {
+        outlets.to_stderr = to_stderr;
+        outlets.file_pattern = pattern;
+        outlets.plain_handler = handler;
+        outlets.handler = nullptr;
+    });
+    // The exec closes the file's descriptor; the first line opens the file.
+    log_threshold.store(level);
+}
+
+}  // namespace multiprocessing::detail

@@ -1,0 +1,51 @@
+// multiprocessing/synchronize/barrier.ipp
+//
+// How a barrier is made and waited at, and its text: see barrier.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/synchronize/barrier.hpp"
+
+#include <chrono>
+
+#include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/synchronize/trailing.hpp"
+
+namespace multiprocessing {
+
+MULTIPROCESSING_INLINE int Barrier::wait(Timeout timeout) const {
+    const bool has_action = handle_->has_action != 0;
+    if (has_action && !action_ && !handle_->portable_action) {
+        throw RuntimeError("this process does not have the barrier's action: only a function "
+                           "or a lambda without captures, of the program itself, can be called "
+                           "in every process");
+    }
+    return handle_->wait(detail::Deadline(timeout.is_forever() ? default_timeout() : timeout), [&] {
+        if (action_) {
+            (*action_)();
+        } else if (has_action) {
+            handle_->portable_action();
+        }
+    });
+}
+
+MULTIPROCESSING_INLINE detail::Handle<detail::BarrierState> Barrier::make(
+    int parties, detail::PortableAction action, bool has_action, Timeout timeout) {
+    if (parties < 1) throw ValueError("a barrier needs at least one party");
+    return detail::make_with_trailing<detail::BarrierState>(
+        static_cast<std::size_t>(parties) * sizeof(detail::BarrierParty), parties, action,
+        has_action, timeout);
+}
+
+MULTIPROCESSING_INLINE Timeout Barrier::default_timeout() const {
+    const std::chrono::nanoseconds time(handle_->timeout);
+    return time == (std::chrono::nanoseconds::max)() ? Timeout() : Timeout(time);
+}
+
+MULTIPROCESSING_INLINE std::string Barrier::text() const {
+    if (broken()) return "<Barrier broken>";
+    return "<Barrier waiters=" + std::to_string(n_waiting()) + "/" + std::to_string(parties()) +
+           ">";
+}
+
+}  // namespace multiprocessing

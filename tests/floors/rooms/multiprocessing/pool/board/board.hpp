@@ -1,0 +1,1 @@
+#include "multiprocessing/pool/calls/call.hpp"

@@ -1,0 +1,1 @@
+#include "multiprocessing/pool/owner/crew.hpp"
