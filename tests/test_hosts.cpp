@@ -409,10 +409,14 @@ TEST_CASE("What cannot be started says which call failed", "[hosts]") {
 TEST_CASE("Valgrind has nothing to say about threads and dummy", "[hosts]") {
     if (support::sanitized) return;  // two that replace malloc
     const NothingLeft nothing_left;
-    REQUIRE_PLAYED(
-        play("use_threads",
-             {"valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", program()},
-             [] { return true; }));
+    // Valgrind 3.19 gives up where it finds debug information of a newer compiler.
+    const std::string stripped = program() + "_stripped";
+    REQUIRE(std::system(("strip -g -o '" + stripped + "' '" + program() + "'").c_str()) == 0);
+    const int status = play(
+        "use_threads", {"valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", stripped},
+        [] { return true; });
+    std::filesystem::remove(stripped);
+    REQUIRE_PLAYED(status);
 }
 
 namespace {
