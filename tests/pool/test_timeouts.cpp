@@ -164,6 +164,22 @@ TEST_CASE("A pool whose fork server is stopped serves by the workers that it has
     ::kill(server, SIGCONT);
 }
 
+TEST_CASE("Work that a spinning worker was to take is done by another one when it dies", "[pool]") {
+    const Tidy tidy;
+    for (int round = 0; round < (support::sanitized ? 10 : 40); ++round) {
+        mp::BasicPool<mp::start_method::forkserver> pool(2);
+        const pid_t server = pool.apply([] { return ::getppid(); });
+        ::kill(server, SIGSTOP);  // nobody comes in the place of the dead one
+        const pid_t worker = pool.apply([] { return ::getpid(); });
+        ::kill(worker, SIGSTOP);
+        const auto late = pool.apply_async(square, 3);
+        ::kill(worker, SIGKILL);
+        CHECK(late.get(30.0) == 9);
+        pool.terminate();
+        ::kill(server, SIGCONT);
+    }
+}
+
 TEMPLATE_TEST_CASE("A pool whose workers die before they take a task is broken", "[pool]",
                    START_METHODS) {
     const Tidy tidy;

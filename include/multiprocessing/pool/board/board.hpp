@@ -163,8 +163,8 @@ inline void announce_arrival(PoolBoard& board) noexcept {
                                        bool caller_sleeps) noexcept {
     board.work.fetch_add(1);  // seq_cst: pairs with WorkerLoop::wait_for_work, as in announce
     // A spinning worker sees the new work by itself, but takes one chunk only: the next caller must
-    // not count on it too. If it is about to park, or dead, nothing is lost: it, or the worker that
-    // replaces it, looks at the list after this.
+    // not count on it too. If it is about to park, nothing is lost: it looks at the list after this.
+    // If it is dead, the owner announces the work again when it notices that.
     if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return true;
     const std::uint32_t parked = board.parked.load();
     const auto count = static_cast<int>((std::min)({chunks, parked, 1u << 30}));

@@ -260,6 +260,9 @@ MULTIPROCESSING_INLINE bool Watcher::bury(std::uint32_t slot) {
         note_useless_start(was_ready ? "before they take a task" : "before they are ready",
                            end.exitcode);
     }
+    // It may have been woken for new work, and have died before it took any. Who replaces it may be
+    // long in coming.
+    if (place_.entries.has_untaken_chunks()) announce_work(*place_.board, 1, false);
     place_.log_later([&] {
         return "cleaning up worker " + std::to_string(slot_index) + " (pid " +
                std::to_string(end.pid) + ", exitcode " + std::to_string(end.exitcode) + ")";
