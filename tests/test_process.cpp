@@ -24,7 +24,9 @@ void raise_signal(int number) {
     std::signal(number, SIG_DFL);
     std::raise(number);
 }
-void sleep_a_second() { ::sleep(1); }
+void wait_until_set(std::uint64_t flag) {
+    while (in_heap<std::atomic<int>>(flag) == 0) ::usleep(1'000);
+}
 void add(std::uint64_t sum, int a, int b) { in_heap<std::atomic<int>>(sum) = a + b; }
 
 struct Greeting {
@@ -368,8 +370,10 @@ TEMPLATE_TEST_CASE("A start without descriptors left throws, and leaves nothing"
                    START_METHODS) {
     exitcode_of<TestType>(nothing);  // the heap and the lifeline are there
     std::vector<mp::detail::Descriptor> hogs;
-    // It lives for a while: one of the fork server's that has ended already needs no descriptor.
-    mp::BasicProcess<TestType> process(sleep_a_second);
+    // It lives until it is told: one of the fork server's that has ended already needs no
+    // descriptor.
+    InHeap<std::atomic<int>> flag;
+    mp::BasicProcess<TestType> process(wait_until_set, flag.offset());
     rlimit before{};
     ::getrlimit(RLIMIT_NOFILE, &before);
     const rlimit small{64, before.rlim_max};
@@ -387,6 +391,7 @@ TEMPLATE_TEST_CASE("A start without descriptors left throws, and leaves nothing"
     REQUIRE_THROWS_AS(std::rethrow_exception(error), std::system_error);
     REQUIRE(mp::active_children().empty());
     process.start();
+    *flag = 1;
     process.join();
     REQUIRE(process.exitcode() == 0);
 }
