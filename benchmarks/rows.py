@@ -103,6 +103,13 @@ SECTIONS = {
         Row("pipe/1 MiB vector duplex", "1 MiB, a vector, duplex", "µs",
             times(1.2, "a raw socket pair")),
     ],
+    "Listener and Client, Unix socket": [
+        Row("remote/round trip", "8 numbers as a pickle, there and back", "µs", at_most(10_000)),
+        Row("remote/call", "a call of a manager's method", "µs", at_most(10_000)),
+        Row("remote/1 MiB", "1 MiB", "µs", times(1.3, "a raw socket pair")),
+        Row("remote/1 MiB into", "1 MiB, recv_bytes_into", "µs", times(1.3, "a raw socket pair")),
+        Row("remote/connect", "a connection, with its handshake", "µs"),
+    ],
     "Locks and values": [
         Row("lock/Lock", "Lock, acquire + release", "ns", at_most(20)),
         Row("lock/RLock", "RLock, the same", "ns", at_most(20)),

@@ -21,7 +21,7 @@ from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, U
 
 HERE = pathlib.Path(__file__).parent
 PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers",
-             "shared_objects", "heap", "compile"]
+             "shared_objects", "heap", "remote", "compile"]
 
 
 class Samples:

@@ -1,11 +1,16 @@
 // sharedctypes.hpp under every start method: Value, Array, RawValue, RawArray, typecode.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/context.hpp>
+#include <multiprocessing/detail/mapped_region.hpp>
 #include <multiprocessing/pool.hpp>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <sstream>
@@ -442,6 +447,88 @@ TEST_CASE("RawArray gives its pages back writable when it was frozen", "[sharedc
     const mp::RawArray<int> small({1, 2});  // shares its page with others
     small.freeze();
     REQUIRE(small.to_vector() == std::vector{1, 2});
+}
+
+namespace {
+
+constexpr std::size_t huge = mp::detail::huge_page_size;
+
+/// Returns how many bytes of the mapping of `place` this process sees in huge pages.
+std::size_t huge_bytes_at(const void* place) {
+    std::ifstream maps("/proc/self/smaps");
+    bool is_here = false;
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        unsigned long kibibytes = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            const auto address = reinterpret_cast<std::uintptr_t>(place);
+            is_here = begin <= address && address < end;
+        } else if (is_here &&
+                   std::sscanf(line.c_str(), "ShmemPmdMapped: %lu kB", &kibibytes) == 1) {
+            return kibibytes << 10;
+        }
+    }
+    return 0;
+}
+
+/// Returns whether this kernel makes a huge page of shared memory when it is asked to.
+bool kernel_has_huge_pages() {
+    const mp::detail::Descriptor file(::memfd_create("test", MFD_CLOEXEC));
+    REQUIRE(::ftruncate(file.get(), huge) == 0);
+    const auto region = mp::detail::map_sparse_file(file.get(), huge);
+    *static_cast<char*>(region.get_address()) = 1;
+    return ::madvise(region.get_address(), huge, 25 /* MADV_COLLAPSE */) == 0;
+}
+
+void add_up(const mp::RawArray<long>& array, const mp::Value<long>& sum) {
+    sum.value = std::accumulate(array.begin(), array.end(), 0L);
+    for (long& element : array) element = 2;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("An array may lie in huge pages", "[sharedctypes]", START_METHODS) {
+    const Watchdog watchdog(60);
+    if (!kernel_has_huge_pages()) WARN("this kernel gives no huge pages on demand");
+    const std::size_t before = huge_bytes_at(mp::detail::heap().at(0));
+    const std::size_t bytes = 8 * huge;
+    const mp::RawArray<long> array({.huge_pages = true}, bytes / sizeof(long));
+    REQUIRE(std::ranges::all_of(array, [](long element) { return element == 0; }));
+    if (kernel_has_huge_pages()) REQUIRE(huge_bytes_at(array.data()) >= before + bytes - 2 * huge);
+    std::ranges::fill(array, 1);
+    const mp::Value<long> sum(0);
+    Child<TestType> reader(add_up, array, sum);
+    REQUIRE(reader.join() == 0);
+    REQUIRE(sum.value == static_cast<long>(array.size()));
+    REQUIRE(std::ranges::all_of(array, [](long element) { return element == 2; }));
+    array.freeze();
+    REQUIRE(array[-1] == 2);
+}
+
+TEST_CASE("An array's huge pages are given back", "[sharedctypes]") {
+    const Watchdog watchdog(60);
+    const mp::detail::Segment& segment = mp::detail::heap().segment();
+    const std::size_t before = segment.memory();
+    for (std::size_t i = 0; i < 20; ++i) {
+        const mp::Array<char> array({.huge_pages = true}, 32 * huge + i);
+        array[-1] = 'x';
+        REQUIRE(array[5] == 0);
+        const mp::Lock lock;
+        const mp::Array<int> guarded({.huge_pages = true}, std::vector{1, 2, 3}, lock);
+        REQUIRE(guarded.to_vector() == std::vector{1, 2, 3});
+        REQUIRE(guarded.get_lock() == lock);
+    }
+    // Some free pages are kept.
+    REQUIRE(segment.memory() <= before + (12 << 20));
+}
+
+TEST_CASE("Small arrays and empty ones may ask for huge pages in vain", "[sharedctypes]") {
+    REQUIRE(mp::RawArray<int>({.huge_pages = true}, 0).empty());
+    REQUIRE(mp::RawArray<int>({.huge_pages = true}, std::vector{1, 2})[-1] == 2);
+    REQUIRE(mp::Array<int>({.huge_pages = true}, 3, mp::RLock()).to_vector() == std::vector(3, 0));
+    REQUIRE_THROWS_AS(mp::RawArray<int>({.huge_pages = true}, -1), mp::ValueError);
+    REQUIRE_THROWS_AS(mp::RawArray<long>({.huge_pages = true}, SIZE_MAX / 8), std::bad_alloc);
 }
 
 TEST_CASE("An over-aligned type is aligned in shared memory", "[sharedctypes]") {

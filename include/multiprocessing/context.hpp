@@ -127,6 +127,10 @@ class Context {
     [[nodiscard]] static auto RawArray(Items&& items) {
         return multiprocessing::RawArray<T>(std::forward<Items>(items));
     }
+    template <class T, class Items>
+    [[nodiscard]] static auto RawArray(const ArrayOptions& options, Items&& items) {
+        return multiprocessing::RawArray<T>(options, std::forward<Items>(items));
+    }
     template <class T>
     [[nodiscard]] static auto RawArray(std::initializer_list<T> items) {
         return multiprocessing::RawArray<T>(items);

@@ -30,6 +30,7 @@ namespace multiprocessing::dummy {
 namespace connection = multiprocessing::connection;
 namespace shared_memory = multiprocessing::shared_memory;
 namespace start_method = multiprocessing::start_method;
+namespace this_task = multiprocessing::this_task;
 namespace util = multiprocessing::util;
 
 // Between threads these are what they are between processes.
@@ -48,6 +49,7 @@ using multiprocessing::Lock;
 using multiprocessing::NamespaceProxy;
 using multiprocessing::Pipe;
 using multiprocessing::PoolOptions;
+using multiprocessing::PoolStart;
 using multiprocessing::ProcessOptions;
 using multiprocessing::progress;
 using multiprocessing::ProgressOptions;
@@ -76,6 +78,7 @@ using multiprocessing::EOFError;
 using multiprocessing::Full;
 using multiprocessing::IndexError;
 using multiprocessing::KeyError;
+using multiprocessing::LossReason;
 using multiprocessing::ProcessError;
 using multiprocessing::RemoteError;
 using multiprocessing::RuntimeError;
@@ -85,6 +88,8 @@ using multiprocessing::TypeError;
 using multiprocessing::ValueError;
 using multiprocessing::WorkerLost;
 
+using multiprocessing::Captured;
+using multiprocessing::captured;
 using multiprocessing::cpu_count;
 using multiprocessing::default_start_method;
 using multiprocessing::exit;
@@ -93,9 +98,11 @@ using multiprocessing::get_all_start_methods;
 using multiprocessing::get_start_method;
 using multiprocessing::partial;
 using multiprocessing::picklable;
+using multiprocessing::pin_each;
 using multiprocessing::portable_callable;
 using multiprocessing::process_cpu_count;
 using multiprocessing::register_exception;
+using multiprocessing::retry_on;
 using multiprocessing::set_start_method;
 
 // Some programs have macros of these names.
@@ -121,8 +128,9 @@ using multiprocessing::WARNING;
 #pragma pop_macro("WARNING")
 #pragma pop_macro("ERROR")
 
-/// A pool of threads. Its options `maxtasksperchild`, `task_timeout` and `retries` are checked, and
-/// have no effect: threads are neither replaced nor killed.
+/// A pool of threads. Its options `maxtasksperchild` and `task_timeout` are checked, and have no
+/// effect: threads are neither replaced nor killed. `retries` holds for exceptions only, see
+/// retry_on. What only worker processes have, such as `cpus` and `grace`, is a ValueError.
 using Pool = multiprocessing::ThreadPool;
 
 /// A Manager whose pools are threads.

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -43,10 +44,41 @@ class AuthenticationError : public ProcessError {
     using ProcessError::ProcessError;
 };
 
+/// Why a task of a pool was lost.
+enum class LossReason {
+    crash,    ///< its worker was killed by a signal of its own fault: SIGSEGV, SIGABRT, …
+    signal,   ///< its worker was killed by another signal: somebody has sent it
+    exit,     ///< its worker has left, by exit or _exit
+    memory,   ///< it used too much memory: PoolOptions::memory_limit, or the kernel's out of memory
+    timeout,  ///< it ran for too long
+};
+
+/// Which task of a pool was lost.
+struct LostTask {
+    std::uint64_t item = 0;      ///< its place in the call, from 0
+    std::uint32_t attempts = 0;  ///< how often it was tried; 0: the error is of no task
+    LossReason reason = LossReason::exit;
+};
+
 /// A result, a task or a wait took longer than the time it was given.
 class TimeoutError : public ProcessError {
   public:
     using ProcessError::ProcessError;
+    /// @param what what happened
+    /// @param task the task that took too long
+    TimeoutError(const std::string& what, const LostTask& task)
+        : ProcessError(what), item_(task.item), attempts_(task.attempts) {}
+
+    /// Returns the place of the task in its call, from 0.
+    [[nodiscard]] std::uint64_t item() const noexcept { return item_; }
+    /// Returns how often the task was tried; 0 when it was a wait that took too long, not a task.
+    [[nodiscard]] std::uint32_t attempts() const noexcept { return attempts_; }
+    /// Returns LossReason::timeout.
+    [[nodiscard]] LossReason reason() const noexcept { return LossReason::timeout; }
+
+  private:
+    std::uint64_t item_ = 0;
+    std::uint32_t attempts_ = 0;
 };
 
 /// Another process threw an exception whose type this process does not know.
@@ -82,8 +114,9 @@ class WorkerLost : public ProcessError {
     /// @param what     what happened; it names the signal if there was one
     /// @param exitcode the worker's exit status, or -N if signal N killed it
     /// @param pid      the worker's process id
-    WorkerLost(const std::string& what, int exitcode, pid_t pid)
-        : ProcessError(what), exitcode_(exitcode), pid_(pid) {}
+    /// @param task     the task that it ran, and why it ended
+    WorkerLost(const std::string& what, int exitcode, pid_t pid, const LostTask& task = {})
+        : ProcessError(what), exitcode_(exitcode), pid_(pid), task_(task) {}
 
     /// @{
     /// Returns what the constructor was given.
@@ -91,9 +124,17 @@ class WorkerLost : public ProcessError {
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     /// @}
 
+    /// Returns the place of the task in its call, from 0.
+    [[nodiscard]] std::uint64_t item() const noexcept { return task_.item; }
+    /// Returns how often the task was tried.
+    [[nodiscard]] std::uint32_t attempts() const noexcept { return task_.attempts; }
+    /// Returns why the task was lost.
+    [[nodiscard]] LossReason reason() const noexcept { return task_.reason; }
+
   private:
     int exitcode_;
     pid_t pid_;
+    LostTask task_;
 };
 
 /// The process that held the lock died. What the lock guards may be half written.

@@ -6,11 +6,12 @@
 // The rooms of pool/. Each uses only rooms that stand before it in this list:
 //
 //   options.hpp  how a pool is set up.
+//   captured.hpp a function whose result comes with what it has printed.
 //   board/       what the owner and its workers share in the heap: the board, the batches with
 //                their chunks, and the workers' logs. Here a worker takes and finishes a chunk.
 //   tasks/       how a call becomes a batch, how a worker runs a chunk of the batch, and how
 //                results and errors come back.
-//   insight/     what a pool tells about its time: statistics and traces.
+//   insight/     what a pool tells about its time: statistics, traces, the report.
 //   calls/       every call that users see, the same for processes and threads: map, apply, imap;
 //                AsyncResult, callbacks, progress.
 //   worker/      the loop of a worker process.
@@ -42,10 +43,12 @@
 
 #include "multiprocessing/pool/calls/interface.hpp"
 #include "multiprocessing/pool/calls/progress.hpp"
+#include "multiprocessing/pool/captured.hpp"
 #include "multiprocessing/pool/options.hpp"
 #include "multiprocessing/pool/owner/end_of_program.hpp"
 #include "multiprocessing/pool/owner/process_backend.hpp"
 #include "multiprocessing/pool/threads/thread_pool.hpp"
+#include "multiprocessing/pool/worker/this_task.hpp"
 #include "multiprocessing/pool/worker/worker.hpp"
 #include "multiprocessing/process.hpp"
 
@@ -61,6 +64,8 @@ class ProcessPool : public PoolInterface<ProcessBackend> {
     /// Starts the workers. @param finishes whether its work is finished when the program ends
     [[gnu::cold]] void open_workers(const PoolOptions& options, StartWorker start_worker,
                                     std::shared_ptr<Target> initializer, bool finishes);
+
+    [[gnu::cold]] void set_on_exit(std::unique_ptr<Target> call);
 
     /// Ends the pool at the end of its scope.
     [[gnu::cold]] void end_with_scope();
@@ -98,7 +103,8 @@ class BasicPool : public detail::ProcessPool {
     explicit BasicPool(int processes) : BasicPool(PoolOptions{.processes = processes}) {}
 
     /// Starts workers with options.
-    /// @throws ValueError fewer than 1 process, maxtasksperchild or retries below 0
+    /// @throws ValueError fewer than 1 process, maxtasksperchild or retries below 0, cores that
+    ///         this machine does not have, signals that cannot be ignored
     /// @throws std::system_error, RuntimeError as Process::start; then no worker is left
     explicit BasicPool(const PoolOptions& options) { open<false>(options, nullptr); }
 
@@ -119,6 +125,22 @@ class BasicPool : public detail::ProcessPool {
     }
 
     [[gnu::cold]] ~BasicPool() { this->end_with_scope(); }
+
+    /// Has each worker call `f(args...)` as the last thing, when it leaves: because the pool is
+    /// closed and has no more work, because it was replaced, has been idle for too long or is one
+    /// too many, or because a task has called mp::exit. Workers that run already do so too.
+    ///
+    /// Only after that its place may get a new worker. A worker that is killed makes no such call,
+    /// nor does one that `terminate` or the end of the pool's scope ends: call close and join
+    /// first. What the function throws is reported on standard error. A further call replaces the
+    /// function.
+    /// @param f what can travel, under every start method
+    /// @throws ValueError "Pool not running"
+    template <class F, class... Args>
+    void on_exit(F&& f, Args&&... args) {
+        this->set_on_exit(
+            detail::make_target<false>(std::forward<F>(f), std::forward<Args>(args)...));
+    }
 
     friend std::string text_of(const BasicPool& pool) {
         return pool.text("multiprocessing.pool.Pool");

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
@@ -20,10 +21,16 @@ MULTIPROCESSING_INLINE void ProcessPool::open_workers(const PoolOptions& options
     check_options(options);
     buffersize_ = static_cast<std::size_t>(options.buffersize);
     shows_progress_ = options.progress;
+    OutputFiles output{options.stdout_file, options.stderr_file};
+    output.make_absolute();
     backend_.open({static_cast<std::uint32_t>(options.processes),
                    static_cast<std::uint32_t>(options.maxtasksperchild),
                    static_cast<std::uint32_t>(options.retries),
-                   static_cast<std::uint32_t>(options.traced), options.task_timeout},
+                   static_cast<std::uint32_t>(options.traced),
+                   options.task_timeout,
+                   {options.start == PoolStart::on_demand, options.idle_timeout},
+                   {options.cpus, options.nice, options.ignore_signals, std::move(output)},
+                   TaskRules(options)},
                   start_worker, std::move(initializer));
     try {
         if (finishes) {
@@ -35,6 +42,10 @@ MULTIPROCESSING_INLINE void ProcessPool::open_workers(const PoolOptions& options
         backend_.supervisor()->end();
         throw;
     }
+}
+
+MULTIPROCESSING_INLINE void ProcessPool::set_on_exit(std::unique_ptr<Target> call) {
+    backend_.supervisor()->set_on_exit(*call);
 }
 
 MULTIPROCESSING_INLINE void ProcessPool::end_with_scope() {

@@ -46,6 +46,11 @@ using default_start_method = start_method::MULTIPROCESSING_START_METHOD;
 struct ProcessOptions {
     std::string name = {};            ///< empty: Process-1, Process-2, …
     std::optional<bool> daemon = {};  ///< none: as the process that makes it
+    /// File to which standard output is appended, each line as it comes. In the name, "{pid}" and
+    /// "{worker}" stand for the process's id and its name. Empty: where the parent prints.
+    std::string stdout_file = {};
+    /// The same for standard error. It may be the same file.
+    std::string stderr_file = {};
 };
 
 namespace detail {
@@ -86,6 +91,7 @@ class ProcessControl {
     bool daemon_;
     std::string lineage_;
     std::string authkey_;
+    OutputFiles output_;
     ProcessId creator_ = self();
     pid_t creator_pid_ = ::getpid();
     std::shared_ptr<Child> child_;

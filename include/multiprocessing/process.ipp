@@ -34,7 +34,9 @@ MULTIPROCESSING_INLINE ProcessControl::ProcessControl(ProcessOptions options)
     : name_(std::move(options.name)),
       daemon_(options.daemon.value_or(default_daemon())),
       lineage_(detail::state().next_lineage()),
-      authkey_(detail::state().authkey()) {
+      authkey_(detail::state().authkey()),
+      output_{std::move(options.stdout_file), std::move(options.stderr_file)} {
+    output_.make_absolute();
     if (name_.empty()) name_ = "Process-" + lineage_;
 }
 
@@ -144,6 +146,7 @@ MULTIPROCESSING_INLINE ProcessIdentity ProcessControl::identity(const ProcessSta
     identity.lineage = lineage_;
     identity.authkey = authkey_;
     identity.daemon = daemon_;
+    identity.output = output_;
     identity.dies_with_parent |= daemon_;
     identity.may_have_children = !daemon_;
     return identity;

@@ -90,6 +90,35 @@ TEST_CASE("progress takes the total of a range that knows its size", "[pool][pro
     REQUIRE(contains(endless.text(), "n: 2 [00:00, "));
 }
 
+TEST_CASE("progress counts the items that failed", "[pool][progress]") {
+    const Tidy tidy;
+    mp::Pool pool(2);
+    const TextFile file;
+    auto walk = mp::progress(pool.imap(fail_at_odd, numbers(10)),
+                             {.total = 10, .desc = "odd", .file = file.get()});
+    auto it = walk.begin();
+    int failed = 0;
+    for (int item = 1; item <= 10; ++item) {
+        try {
+            ++it;
+        } catch (const std::out_of_range&) {
+            ++failed;
+        }
+    }
+    REQUIRE(it == walk.end());
+    REQUIRE(failed == 5);
+    REQUIRE(contains(file.text(), "odd: 100% 10/10 [00:00<00:00, "));
+    REQUIRE(contains(file.text(), "/s, 5 failed]\n"));
+    const TextFile first;
+    const auto run = [&] {
+        for (const int x : mp::progress(pool.imap(fail_at_odd, {1, 2}), {.file = first.get()})) {
+            (void)x;
+        }
+    };
+    REQUIRE_THROWS_AS(run(), std::out_of_range);
+    REQUIRE(contains(first.text(), "0 [00:00, 0/s, 1 failed]\n"));
+}
+
 TEST_CASE("progress draws a bar on a terminal", "[pool][progress]") {
     const Tidy tidy;
     const auto [owner, end] = open_terminal();

@@ -21,6 +21,7 @@
 
 #include "multiprocessing/connection/descriptor_lot.hpp"
 #include "multiprocessing/connection/message.hpp"
+#include "multiprocessing/connection/pickling.hpp"
 #include "multiprocessing/connection/sent_type.hpp"
 #include "multiprocessing/connection/state.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
@@ -32,11 +33,17 @@
 
 namespace multiprocessing {
 
-/// One end of a pipe, made by Pipe. It can be moved, and closes when it is destroyed.
+/// One end of a pipe, made by Pipe; or of a socket, made by a Listener or a Client of remote.hpp.
+/// It can be moved, and closes when it is destroyed.
 ///
 ///     auto [a, b] = mp::Pipe();
 ///     a.send(42);
 ///     int x = b.recv<int>();
+///
+/// Through a pipe objects travel as in the whole family. Through a connection of a Listener or a
+/// Client they are pickles, to Python or to another program in C++: what `send` takes and `recv`
+/// gives there is said at pickle::dumps, and anything else is a TypeError; a file of the program
+/// that uses one includes remote.hpp, or gets a RuntimeError.
 ///
 /// @par Processes A connection can be an argument of a Process or of a Pool's task, a result, an
 /// item of a Queue and a part of a message. A variable that is passed so is duplicated, and stays
@@ -69,23 +76,23 @@ class Connection {
     /// @throws ValueError when the connection is closed or read-only
     /// @throws std::system_error EPIPE when the other end is closed; for connections in the object
     ///         EMFILE, and ENOBUFS or ETOOMANYREFS when too many are on their way
-    template <class T>
+    template <class T, class Pickling = detail::PicklingOf<detail::SentType<T>>>
     void send(const T& object) {
-        send_object(object);
+        send_object<Pickling>(object);
     }
     /// Sends an object that the caller gives away: what it holds is released after the send.
-    template <class T>
+    template <class T, class Pickling = detail::PicklingOf<detail::SentType<T>>>
         requires(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)
     void send(T&& object) {
-        send_object(std::as_const(object));
+        send_object<Pickling>(std::as_const(object));
         if constexpr (!std::is_trivially_destructible_v<T> && std::is_move_constructible_v<T>) {
             [[maybe_unused]] const T consumed(std::move(object));
         }
     }
     /// Sends the items as a `std::vector<T>`.
-    template <class T>
+    template <class T, class Pickling = detail::PicklingOf<std::vector<T>>>
     void send(std::initializer_list<T> items) {
-        send_object(std::vector<T>(items));
+        send_object<Pickling>(std::vector<T>(items));
     }
 
     /// Receives an object of type T.
@@ -97,13 +104,15 @@ class Connection {
     ///         for connections in the message, which then stays
     /// @throws ValueError when the connection is closed or write-only
     /// @throws ProcessError when the message is damaged
-    template <class T>
+    template <class T, class Pickling = detail::PicklingOf<std::remove_cv_t<T>>>
     T recv() {
+        using Value = std::remove_cv_t<T>;
+        if (state().wire() == detail::Wire::python) [[unlikely]]
+            return recv_pickled<Pickling, Value>();
         if constexpr (!picklable<T>) {
-            detail::require_picklable<T>();
-            std::abort();
+            if constexpr (!detail::can_pickle<Pickling>()) detail::require_picklable<T>();
+            throw_only_pickled(detail::type_name<Value>());
         } else {
-            using Value = std::remove_cv_t<T>;
             static_cast<void>(detail::RememberedType<Value>::known);
             if constexpr (detail::is_plain_array<Value>()) {
                 auto large = state().template receive_large_array<Value>(
@@ -217,7 +226,8 @@ class Connection {
         const bool attached = archive.takes_descriptors();
         const auto flag = [](bool set, unsigned bit) { return set ? bit : 0; };
         const auto flags = flag(readable(), 1) | flag(writable(), 2) |
-                           flag(state().is_socket(), 4) | flag(attached, 8);
+                           flag(state().is_socket(), 4) | flag(attached, 8) |
+                           flag(state().wire() == detail::Wire::python, 16);
         archive(static_cast<std::uint8_t>(flags));
         if (attached) {
             archive.write_descriptor(fd);
@@ -243,14 +253,17 @@ class Connection {
     [[nodiscard]] detail::ConnectionMode mode() const;
     [[nodiscard]] int descriptor_to_give() const;
 
-    template <class T>
+    template <class Pickling, class T>
     void send_object(const T& object) {
         using Sent = detail::SentType<T>;
+        state().check_writable();
+        if (state().wire() == detail::Wire::python) [[unlikely]]
+            return send_pickled<Pickling, Sent>(object);
         if constexpr (!picklable<Sent>) {
-            detail::require_picklable<Sent>();
+            if constexpr (!detail::can_pickle<Pickling>()) detail::require_picklable<Sent>();
+            throw_only_pickled(detail::type_name<Sent>());
         } else {
             static_cast<void>(detail::RememberedType<Sent>::known);
-            state().check_writable();
             detail::Cell cell;
             if constexpr (std::is_same_v<Sent, T> && detail::is_plain_array<Sent>()) {
                 return send_array(detail::type_fingerprint<Sent>(),
@@ -272,6 +285,31 @@ class Connection {
             send_archive(detail::type_fingerprint<Sent>(), archive, descriptors, cell);
         }
     }
+
+    template <class Pickling, class Sent, class T>
+    void send_pickled(const T& object) {
+        if constexpr (!detail::can_pickle<Pickling>()) {
+            detail::throw_not_pickled(detail::type_name<Sent>(), "sent",
+                                      !std::is_same_v<Pickling, detail::NoPickling>);
+        } else if constexpr (std::is_same_v<Sent, std::remove_cv_t<T>>) {
+            send_bytes(Pickling::dumps(object));
+        } else if constexpr (std::is_bounded_array_v<T> && !detail::is_c_string<T>) {
+            send_bytes(Pickling::dumps(detail::sent_array<Sent>(object)));
+        } else {
+            send_bytes(Pickling::dumps(Sent(object)));
+        }
+    }
+    template <class Pickling, class Value>
+    Value recv_pickled() {
+        if constexpr (!detail::can_pickle<Pickling>()) {
+            detail::throw_not_pickled(detail::type_name<Value>(), "received",
+                                      !std::is_same_v<Pickling, detail::NoPickling>);
+        } else {
+            return state().receive_pickle(
+                [](const std::string& message) { return Pickling::loads(message); });
+        }
+    }
+    [[noreturn, gnu::cold]] static void throw_only_pickled(std::string_view type);
 
     void send_array(std::uint64_t type, std::span<const std::byte> bytes, std::uint64_t count,
                     detail::Cell& cell);

@@ -13,11 +13,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "multiprocessing/connection/descriptor_lot.hpp"
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/state.hpp"
+#include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
@@ -65,11 +67,12 @@ MULTIPROCESSING_INLINE Connection::Connection(detail::Descriptor fd, detail::Con
 
 MULTIPROCESSING_INLINE Connection Connection::from_archive(detail::InputArchive& archive) {
     const unsigned flags = archive.read<std::uint8_t>();
-    if (flags > 15 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
+    if (flags > 31 || (flags & 3) == 0) detail::throw_damaged("it has no connection here");
     detail::Descriptor fd = (flags & 8) != 0 ? detail::Descriptor(archive.read_descriptor())
                                              : detail::take_parked_descriptor(
                                                    archive.read_handle(), archive.keeps_message());
-    return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0}};
+    const auto wire = (flags & 16) != 0 ? detail::Wire::python : detail::Wire::family;
+    return {std::move(fd), {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, wire}};
 }
 
 MULTIPROCESSING_INLINE std::string text_of(const Connection& connection) {
@@ -94,8 +97,15 @@ MULTIPROCESSING_INLINE std::shared_ptr<detail::ConnectionState> Connection::stat
     throw ValueError("handle is closed");
 }
 
+[[gnu::noinline]] MULTIPROCESSING_INLINE void Connection::throw_only_pickled(
+    std::string_view type) {
+    throw TypeError(detail::readable_name(type) +
+                    " cannot travel through a pipe, only as a pickle, through a connection of a "
+                    "Listener or a Client");
+}
+
 MULTIPROCESSING_INLINE detail::ConnectionMode Connection::mode() const {
-    return {readable(), writable(), state().is_socket()};
+    return {readable(), writable(), state().is_socket(), state().wire()};
 }
 
 MULTIPROCESSING_INLINE int Connection::descriptor_to_give() const {

@@ -33,6 +33,20 @@ consteval auto sent_type() {
 template <class T>
 using SentType = typename decltype(sent_type<T>())::type;
 
+/// Makes the std::array as which a C array arrives.
+template <class Sent, class Element, std::size_t count>
+Sent sent_array(const Element (&array)[count]) {
+    Sent sent{};
+    for (std::size_t i = 0; i < count; ++i) {
+        if constexpr (std::is_array_v<Element> && !is_c_string<Element>) {
+            sent[i] = sent_array<typename Sent::value_type>(array[i]);
+        } else {
+            sent[i] = typename Sent::value_type(array[i]);
+        }
+    }
+    return sent;
+}
+
 /// Contiguous elements that are nothing but their bytes, as those of a std::vector<int>.
 template <class T>
 concept plain_buffer =

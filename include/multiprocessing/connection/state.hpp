@@ -15,20 +15,29 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
+#include "multiprocessing/connection/python_frame.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/local_mutex.hpp"
 
 namespace multiprocessing::detail {
 
+/// What goes through a connection.
+enum class Wire : bool {
+    family,  // objects as the processes of a family archive them
+    python   // bytes, or pickles, in CPython's framing
+};
+
 /// What a connection can do.
 struct ConnectionMode {
     bool readable;
     bool writable;
     bool is_socket;
+    Wire wire = Wire::family;
 };
 
 /// The object behind a Connection. It does not move.
@@ -43,7 +52,8 @@ class ConnectionState {
     [[nodiscard]] bool readable() const noexcept { return readable_.load(); }
     [[nodiscard]] bool writable() const noexcept { return writable_; }
     [[nodiscard]] bool is_socket() const noexcept { return is_socket_; }
-    /// Returns whether the beginning of a message was read and the message not taken yet.
+    [[nodiscard]] Wire wire() const noexcept { return wire_; }
+    /// Returns whether a message was read, or its beginning, and the message not taken yet.
     [[nodiscard]] bool has_message() const noexcept { return has_message_.load(); }
 
     void check_open() const {
@@ -91,6 +101,21 @@ class ConnectionState {
 
     std::string receive_bytes(std::optional<std::size_t> longest);
     std::size_t receive_bytes_into(std::span<std::byte> buffer);
+
+    /// Receives a message of CPython's wire, and returns what `read(message)` makes of it. When
+    /// that is a TypeError, the message stays.
+    template <class Read>
+    auto receive_pickle(Read read) {
+        const Call call(*this, receiving_);
+        std::string message = receive_python(std::nullopt);
+        try {
+            return read(message);
+        } catch (const TypeError&) {
+            python_message_ = std::move(message);
+            has_message_.store(true, std::memory_order_relaxed);
+            throw;
+        }
+    }
 
   private:
     /// A call that uses the descriptor.
@@ -166,12 +191,17 @@ class ConnectionState {
     /// at once, before anything is read, but touched as the bytes arrive.
     template <class Array>
     Array read_array(std::size_t prefix) {
+        const std::size_t size = static_cast<std::size_t>(cell_.header.size) - prefix;
+        return read_array_of<Array>(size / sizeof(typename Array::value_type),
+                                    cell_.beginning().subspan(prefix));
+    }
+
+    /// Reads so many elements, whose first bytes were read before.
+    template <class Array>
+    Array read_array_of(std::size_t count, std::span<const std::byte> beginning) {
         constexpr std::size_t item_size = sizeof(typename Array::value_type);
         // When a step is overwritten, the zeros that resize wrote are still in the nearest cache.
         constexpr std::size_t step = (64 << 10) / item_size + 1;
-        const std::size_t count =
-            (static_cast<std::size_t>(cell_.header.size) - prefix) / item_size;
-        const auto beginning = cell_.beginning().subspan(prefix);
         const auto at_most_all = [count](std::size_t size) { return size < count ? size : count; };
         Array array;
         if (count > array.max_size()) throw std::bad_alloc();
@@ -189,6 +219,30 @@ class ConnectionState {
 
     void require_bytes() const;
 
+    /// Reads the header of the next message of CPython's wire. @returns the size of its body
+    /// @throws EOFError
+    std::size_t next_python_size();
+
+    /// Receives a message of CPython's wire, the one that has stayed first.
+    std::string receive_python(std::optional<std::size_t> longest);
+
+    /// Receives a message of CPython's wire straight into a buffer, where it fits.
+    std::size_t receive_python_into(std::span<std::byte> buffer);
+
+    /// Runs `read`, which takes the rest of a message of CPython's wire. When it fails, where the
+    /// next message begins cannot be known.
+    template <class Read>
+    auto take_python(Read read) -> decltype(read()) {
+        try {
+            return read();
+        } catch (...) {
+            lose_read_side();
+            throw;
+        }
+    }
+
+    [[noreturn]] void throw_too_long();
+
     [[noreturn]] void throw_type_error(std::string_view wanted) const;
 
     /// Gives up reading, after bytes that cannot be read. A simplex end is of no use any more; a
@@ -200,12 +254,14 @@ class ConnectionState {
     std::atomic<bool> readable_;
     const bool writable_;
     const bool is_socket_;
+    const Wire wire_;
     LocalMutex sending_;
     bool pipe_is_large_ = false;  // guarded by sending_
     LocalMutex receiving_;
     std::atomic<bool> has_message_{false};
     std::uint32_t message_depth_ = 0;  // the fork depth of the process that read it
     Cell cell_;                        // the beginning of the next message, if has_message_
+    std::string python_message_;       // the same for CPython's wire: all of it
 };
 
 }  // namespace multiprocessing::detail

@@ -20,6 +20,7 @@
 #include "multiprocessing/connection/byte_stream.hpp"
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
+#include "multiprocessing/connection/python_frame.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/linkage.hpp"
@@ -36,11 +37,13 @@ MULTIPROCESSING_INLINE ConnectionState::ConnectionState(Descriptor fd, Connectio
     : fd_(out_of_the_way(std::move(fd)).release()),
       readable_(mode.readable),
       writable_(mode.writable),
-      is_socket_(mode.is_socket) {}
+      is_socket_(mode.is_socket),
+      wire_(mode.wire) {}
 
 MULTIPROCESSING_INLINE void ConnectionState::send(const OutgoingMessage& message, Cell& cell) {
     const Call call(*this, sending_);
     check_writable();
+    if (wire_ == Wire::python) return PythonFraming::write(stream(), message.body);
     const std::size_t size = message.body.size() + message.more_body.size();
     if (size >= worth_a_larger_pipe && !is_socket_ && !std::exchange(pipe_is_large_, true)) {
         enlarge_pipe(fd_.load());
@@ -60,18 +63,17 @@ MULTIPROCESSING_INLINE void ConnectionState::receive_object(IncomingMessage& mes
 MULTIPROCESSING_INLINE std::string ConnectionState::receive_bytes(
     std::optional<std::size_t> longest) {
     const Call call(*this, receiving_);
+    if (wire_ == Wire::python) return receive_python(longest);
     const Cell& cell = next_cell();
     require_bytes();
-    if (longest && cell.header.size > *longest) {
-        lose_read_side();
-        throw std::system_error(EMSGSIZE, std::generic_category(), "bad message length");
-    }
+    if (longest && cell.header.size > *longest) throw_too_long();
     return take([&] { return read_array<std::string>(0); });
 }
 
 MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_bytes_into(
     std::span<std::byte> buffer) {
     const Call call(*this, receiving_);
+    if (wire_ == Wire::python) return receive_python_into(buffer);
     const Cell& cell = next_cell();
     require_bytes();
     const auto size = static_cast<std::size_t>(cell.header.size);
@@ -154,6 +156,47 @@ MULTIPROCESSING_INLINE void ConnectionState::require_bytes() const {
     const std::string name = name_of_fingerprint(cell_.header.type);
     throw TypeError("the message is not bytes but an object" +
                     (name.empty() ? std::string() : " of type " + name) + ": it stays, for recv");
+}
+
+MULTIPROCESSING_INLINE std::size_t ConnectionState::next_python_size() {
+    check_readable();
+    const auto size = take_python([&] { return PythonFraming::read_header(stream()); });
+    if (!size) throw EOFError("the other end of the connection is closed");
+    return static_cast<std::size_t>(*size);
+}
+
+MULTIPROCESSING_INLINE std::string ConnectionState::receive_python(
+    std::optional<std::size_t> longest) {
+    if (has_message()) {
+        check_readable();
+        if (longest && python_message_.size() > *longest) throw_too_long();
+        has_message_.store(false, std::memory_order_relaxed);
+        return std::exchange(python_message_, {});
+    }
+    const std::size_t size = next_python_size();
+    if (longest && size > *longest) throw_too_long();
+    return take_python([&] { return read_array_of<std::string>(size, {}); });
+}
+
+MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_python_into(
+    std::span<std::byte> buffer) {
+    if (has_message()) {
+        const std::string message = receive_python(std::nullopt);
+        if (message.size() > buffer.size()) throw BufferTooShort(message);
+        if (!message.empty()) std::memcpy(buffer.data(), message.data(), message.size());
+        return message.size();
+    }
+    const std::size_t size = next_python_size();
+    if (size > buffer.size()) {
+        throw BufferTooShort(take_python([&] { return read_array_of<std::string>(size, {}); }));
+    }
+    take_python([&] { read_rest(stream(), buffer.first(size)); });
+    return size;
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE void ConnectionState::throw_too_long() {
+    lose_read_side();
+    throw std::system_error(EMSGSIZE, std::generic_category(), "bad message length");
 }
 
 MULTIPROCESSING_INLINE void ConnectionState::throw_type_error(std::string_view wanted) const {

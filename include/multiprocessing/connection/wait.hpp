@@ -36,6 +36,14 @@ class Waitable {
         }
     Waitable(const T& process) : fd_(process.sentinel()) {}
 
+    /// @param other a Listener, a Handle, or anything else that has a descriptor
+    template <class T>
+        requires(!std::same_as<T, Connection> && !std::same_as<T, Waitable>) &&
+                requires(const T& other) {
+                    { other.fileno() } -> std::same_as<int>;
+                }
+    Waitable(const T& other) : fd_(other.fileno()) {}
+
     /// Returns the descriptor that is waited for.
     [[nodiscard]] int fileno() const noexcept { return fd_; }
 

@@ -19,6 +19,10 @@ namespace multiprocessing::detail {
 
 using boost::interprocess::mapped_region;
 
+/// The size of the huge pages that the kernel makes of other pages, where it makes any: on x86-64,
+/// and on aarch64 with pages of 4 KiB. With larger ones it is wrong, and there are no huge pages.
+inline constexpr std::size_t huge_page_size = std::size_t{1} << 21;
+
 /// Returns the errno behind an error of Boost.Interprocess. The text of that error does not name
 /// the call.
 int errno_of(const boost::interprocess::interprocess_exception& error) noexcept;
@@ -37,7 +41,8 @@ mapped_region map_again(const mapped_region& region, std::size_t size);
 
 /// Maps a file that is mostly holes. Only the pages that are touched take memory, even in a process
 /// that has called mlockall(MCL_FUTURE): there a plain mmap would fill all holes and lock them. The
-/// mapping is not locked, and does not count for RLIMIT_MEMLOCK.
+/// mapping is not locked, and does not count for RLIMIT_MEMLOCK. Where there is room, it begins
+/// where a huge page may begin.
 /// @throws std::system_error what map_file throws
 [[gnu::cold]] mapped_region map_sparse_file(int fd, std::size_t size);
 

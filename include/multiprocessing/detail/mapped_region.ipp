@@ -13,6 +13,7 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/system.hpp"
@@ -67,19 +68,37 @@ MULTIPROCESSING_INLINE mapped_region map_again(const mapped_region& region, std:
     return own_mapping(::mremap(region.get_address(), 0, size, MREMAP_MAYMOVE), size, "mremap");
 }
 
+/// Returns where a huge page may begin, with `size` free bytes of address space from there on; null
+/// when there is no room. It is free only until another thread takes it.
+[[gnu::cold]] MULTIPROCESSING_INLINE void* find_place_for_huge_pages(std::size_t size) noexcept {
+    const std::size_t room = size + huge_page_size;
+    void* const area =
+        ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED) return nullptr;
+    ::munmap(area, room);
+    const auto begin = reinterpret_cast<std::uintptr_t>(area);
+    return reinterpret_cast<void*>((begin + huge_page_size - 1) / huge_page_size * huge_page_size);
+}
+
 [[gnu::noinline]] MULTIPROCESSING_INLINE mapped_region map_sparse_file(int fd, std::size_t size) {
     // It does not call map_file: in the header-only way every program compiles this function, and
     // Boost's constructor with its errors makes a program with a queue 1 % slower to compile.
     // MAP_NORESERVE: address space is not memory, but a strict overcommit policy would charge it.
-    const auto map = [fd](std::size_t length) {
-        return ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void* const place = find_place_for_huge_pages(size);
+    const auto map = [=](std::size_t length) {
+        // The place is a wish.
+        return ::mmap(place, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     };
     // mmap has no flag for this, and MCL_FUTURE holds for the whole process. But mremap gives the
-    // new mapping the flags of the old one. So one page is mapped, unlocked, and mapped again with
-    // the size of the whole file.
+    // new mapping the flags of the old one. So one page is mapped, unlocked, and made to grow, or
+    // mapped again, with the size of the whole file.
     void* const page = map(std::min<std::size_t>(size, 1));
     if (page == MAP_FAILED) throw_system_error("mmap");
     (void)::munlock(page, 1);  // cannot fail for a page that is mapped
+    const std::size_t one = mapped_region::get_page_size();
+    if (page == place && ::mremap(page, one, size, 0) == page) {
+        return own_mapping(page, size, "mmap");
+    }
     void* base = ::mremap(page, 0, size, MREMAP_MAYMOVE);
     ::munmap(page, 1);
     // Valgrind and some emulators do not know an mremap of size 0. Real errors occur again here.

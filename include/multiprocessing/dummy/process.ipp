@@ -15,7 +15,9 @@ namespace multiprocessing::dummy {
 
 MULTIPROCESSING_INLINE Process::Process(ProcessOptions options)
     : life_(std::make_shared<detail::DummyLife>(detail::DummyLife::current(),
-                                                std::move(options.name), options.daemon)) {}
+                                                std::move(options.name), options.daemon)) {
+    detail::refuse_output_files({options.stdout_file, options.stderr_file}, "a thread");
+}
 
 MULTIPROCESSING_INLINE void Process::start() {
     check_open();

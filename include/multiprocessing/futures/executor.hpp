@@ -99,7 +99,8 @@ class BasicProcessPoolExecutor {
         using R = typename Backend::template CallResult<F, Args...>;
         check_open();
         if constexpr (Backend::template require_call<std::decay_t<F>, Args...>()) {
-            const auto started = pool_.template start_one<false>(f, std::forward<Args>(args)...);
+            const auto started =
+                pool_.template start_one<false>({}, f, std::forward<Args>(args)...);
             return Future<R>(started.call, Backend::template read_one<R>,
                              pool_.backend_.supervisor());
         }
@@ -137,6 +138,20 @@ class BasicProcessPoolExecutor {
         }
     }
 
+    /// Changes the number of workers, as Pool::resize does. @throws RuntimeError after shutdown
+    void resize(int workers) {
+        check_open();
+        pool_.resize(workers);
+    }
+
+    /// Has each worker call `f(args...)` as the last thing, as Pool::on_exit does.
+    /// @throws RuntimeError after shutdown
+    template <class F, class... Args>
+    void on_exit(F&& f, Args&&... args) {
+        check_open();
+        pool_.on_exit(std::forward<F>(f), std::forward<Args>(args)...);
+    }
+
     /// Takes no more calls.
     /// @param wait           whether to wait until everything is done, as the end of the scope does
     /// @param cancel_futures whether calls that no worker has begun are cancelled
@@ -157,6 +172,13 @@ class BasicProcessPoolExecutor {
     }
     /// Does the same as terminate_workers.
     void kill_workers() { terminate_workers(); }
+
+    /// As Pool's. Differs: CPython's has none.
+    [[nodiscard]] PoolStats stats() const { return pool_.stats(); }
+    /// As Pool's.
+    void trace(const std::string& path) const { pool_.trace(path); }
+    /// As Pool's.
+    void report(const std::string& path) const { pool_.report(path); }
 
     friend std::string text_of(const BasicProcessPoolExecutor& executor) {
         return executor.pool_.text("ProcessPoolExecutor", "max_workers");

@@ -71,6 +71,15 @@ class Segment {
     /// @throws std::bad_alloc when the machine has none
     void reserve_pages(Offset offset, std::size_t length) const;
 
+    /// Takes memory in huge pages for the part of a range that has room for them, as far as the
+    /// kernel has some. What it has not stays as it is. The content does not change.
+    ///
+    /// Since Linux 6.1 that works at once, and whatever /sys/kernel/mm/transparent_hugepage says
+    /// (unless shmem_enabled is "deny"). Before, the range is only marked, for this process and its
+    /// forks, and it depends: shmem_enabled must be "advise", "within_size" or "always".
+    /// @throws std::bad_alloc when the machine has no memory
+    [[gnu::cold]] void take_huge_pages(Offset offset, std::size_t length) const;
+
     /// Gives the memory of the pages of a range back.
     /// @returns whether all of the range reads as zero now. The kernel may refuse (ENOMEM while it
     /// splits a huge page, EINVAL for locked memory): then the content stays

@@ -183,6 +183,27 @@ MULTIPROCESSING_INLINE void Segment::reserve_pages(Offset offset, std::size_t le
     }
 }
 
+#ifdef MADV_COLLAPSE
+inline constexpr int collapse = MADV_COLLAPSE;
+#else
+inline constexpr int collapse = 25;        // of the kernel's interface, which glibc may lack
+#endif
+
+MULTIPROCESSING_INLINE void Segment::take_huge_pages(Offset offset, std::size_t length) const {
+    const auto place = reinterpret_cast<std::uintptr_t>(base());
+    const auto round_down = [](std::uintptr_t at) { return at / huge_page_size * huge_page_size; };
+    const std::uintptr_t first = round_down(place + offset + huge_page_size - 1);
+    const std::uintptr_t last = round_down(place + offset + length);
+    if (first >= last) return;
+    // The kernel makes a huge page where there is a page, not of a mere hole.
+    for (std::uintptr_t at = first; at < last; at += huge_page_size) reserve_pages(at - place, 1);
+    void* const begin = reinterpret_cast<void*>(first);
+    // EINVAL: the kernel does not know it, or not for such memory. Another error means that some
+    // huge pages could not be had, and the other ones are there.
+    if (::madvise(begin, last - first, collapse) == 0 || errno != EINVAL) return;
+    (void)::madvise(begin, last - first, MADV_HUGEPAGE);  // advice, which the kernel may not know
+}
+
 MULTIPROCESSING_INLINE bool Segment::release_pages(Offset offset,
                                                    std::size_t length) const noexcept {
     const std::size_t page = mapped_region::get_page_size();

@@ -19,8 +19,9 @@ constexpr int no_file_ever = -2;  // it could not be opened
 /// no thread can write to a descriptor that was closed meanwhile.
 inline constinit std::atomic<int> log_file{no_file_yet};
 
-/// Returns `pattern` with {pid} and {name} replaced.
-[[gnu::cold]] std::string log_file_name(std::string pattern, std::string_view name);
+/// Returns `pattern` with {pid} and {name} replaced. @param field what stands for the name
+[[gnu::cold]] std::string log_file_name(std::string pattern, std::string_view name,
+                                        std::string_view field = "{name}");
 
 /// Returns the pattern as an absolute path: a child may change its folder.
 [[gnu::cold]] std::string absolute_pattern(std::string_view pattern);

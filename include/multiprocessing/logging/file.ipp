@@ -24,7 +24,8 @@
 
 namespace multiprocessing::detail {
 
-MULTIPROCESSING_INLINE std::string log_file_name(std::string pattern, std::string_view name) {
+MULTIPROCESSING_INLINE std::string log_file_name(std::string pattern, std::string_view name,
+                                                 std::string_view field) {
     const auto replace = [&](std::string_view what, std::string value) {
         for (char& c : value) {
             if (c == '/') c = '_';  // a process may have any name
@@ -36,7 +37,7 @@ MULTIPROCESSING_INLINE std::string log_file_name(std::string pattern, std::strin
         }
     };
     replace("{pid}", std::to_string(::getpid()));
-    replace("{name}", std::string(name));
+    replace(field, std::string(name));
     return pattern;
 }
 

@@ -26,6 +26,7 @@
 #include "multiprocessing/process/exit_hooks.hpp"
 #include "multiprocessing/process/fork_hooks.hpp"
 #include "multiprocessing/process/lifeline.hpp"
+#include "multiprocessing/process/output_files.hpp"
 #include "multiprocessing/process/state.hpp"
 #include "multiprocessing/reduction/exceptions/exceptions.hpp"
 #include "multiprocessing/timeout.hpp"
@@ -173,6 +174,11 @@ MULTIPROCESSING_INLINE void run_child(ProcessIdentity identity, Lifelines lifeli
             lifelines.clear();
         }
         disconnect_stdin();
+        const OutputFiles& output = state().identity().output;
+        if (!output.is_empty()) {
+            flush_standard_streams();  // what a spawned program has printed on its way here
+            redirect_output(output, name);
+        }
         const AfterForkHook* const hooks = after_fork_hooks.load();
         if (hooks != nullptr && fork_depth() != 0) run_after_fork_hooks(hooks);
         log_if_enabled(log_level::info, [] { return "child process calling self.run()"; });

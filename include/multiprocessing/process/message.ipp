@@ -27,7 +27,8 @@ template <class Archive, class Identity>
 void archive_identity(Archive& archive, Identity& identity) {
     archive(identity.name, identity.lineage, identity.authkey, identity.daemon,
             identity.dies_with_parent, identity.may_have_children, identity.is_pool_worker,
-            identity.parent_name, identity.parent_pid, identity.parent_id);
+            identity.output.stdout_file, identity.output.stderr_file, identity.parent_name,
+            identity.parent_pid, identity.parent_id);
 }
 
 MULTIPROCESSING_INLINE std::shared_ptr<void> make_start_message(const ProcessIdentity& identity,

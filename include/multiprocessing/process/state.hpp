@@ -16,6 +16,7 @@
 
 #include "multiprocessing/heap/family.hpp"
 #include "multiprocessing/process/child.hpp"
+#include "multiprocessing/process/output_files.hpp"
 
 namespace multiprocessing::detail {
 
@@ -29,6 +30,7 @@ struct ProcessIdentity {
     bool dies_with_parent = false;  // also when the parent is killed: daemons, all below a pool
     bool may_have_children = true;
     bool is_pool_worker = false;
+    OutputFiles output;  // where it prints to
     std::string parent_name;
     pid_t parent_pid = 0;  // 0: the first process of the family
     ProcessId parent_id;

@@ -48,6 +48,14 @@ class Array {
     /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
     template <std::integral Size>
     explicit Array(Size size) : handle_(detail::item_count(size), detail::AnyHandle()) {}
+    /// Makes an array of `size` zeros, with options.
+    template <std::integral Size>
+    Array(const ArrayOptions& options, Size size)
+        : handle_(detail::item_count(size), detail::AnyHandle(), options) {}
+    /// Makes an array of `size` zeros that `lock` guards, with options.
+    template <std::integral Size>
+    Array(const ArrayOptions& options, Size size, const BasicLock& lock)
+        : handle_(detail::item_count(size), lock.shared_handle(), options) {}
     /// Makes an array of `size` zeros that `lock` guards.
     template <std::integral Size>
     Array(Size size, const BasicLock& lock)
@@ -65,6 +73,15 @@ class Array {
     template <detail::elements_for<T> Range>
     Array(Range&& items, const BasicLock& lock)
         : Array(std::forward<Range>(items), lock.shared_handle()) {}
+
+    /// Makes an array of copies of the items of a range, with options.
+    template <detail::elements_for<T> Range>
+    Array(const ArrayOptions& options, Range&& items)
+        : Array(std::forward<Range>(items), detail::AnyHandle(), options) {}
+    /// Makes an array of copies of the items of a range that `lock` guards, with options.
+    template <detail::elements_for<T> Range>
+    Array(const ArrayOptions& options, Range&& items, const BasicLock& lock)
+        : Array(std::forward<Range>(items), lock.shared_handle(), options) {}
 
     /// Returns how many elements there are.
     [[nodiscard]] std::size_t size() const { return handle_.size(); }
@@ -184,8 +201,8 @@ class Array {
     explicit Array(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
 
     template <class Range>
-    Array(Range&& items, const detail::AnyHandle& lock)
-        : handle_(detail::count_items(items), lock) {
+    Array(Range&& items, const detail::AnyHandle& lock, const ArrayOptions& options = {})
+        : handle_(detail::count_items(items), lock, options) {
         T* place = handle_.elements();
         for (auto&& item : items) std::construct_at(place++, static_cast<T>(item));
     }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "multiprocessing/heap/handle.hpp"
+#include "multiprocessing/sharedctypes/items.hpp"
 #include "multiprocessing/synchronize/lock.hpp"
 
 namespace multiprocessing::detail {
@@ -47,7 +48,7 @@ struct GuardedState : LockState {
     /// @param lock what guards them, or none
     /// @throws std::bad_alloc
     static Handle<GuardedState> make(std::size_t count, std::size_t item, std::size_t at,
-                                     const AnyHandle& lock);
+                                     const AnyHandle& lock, const ArrayOptions& options);
 
     /// Drops its reference on the other lock.
     void destroy() noexcept;
@@ -64,8 +65,8 @@ template <class T>
 class GuardedHandle {
   public:
     /// Makes `count` Ts of zero bytes. @param lock what guards them, or none
-    GuardedHandle(std::size_t count, const AnyHandle& lock)
-        : state_(make(count, lock)), lock_(lock_of(state_)) {}
+    GuardedHandle(std::size_t count, const AnyHandle& lock, const ArrayOptions& options = {})
+        : state_(make(count, lock, options)), lock_(lock_of(state_)) {}
 
     explicit GuardedHandle(AnyHandle handle) : state_(std::move(handle)), lock_(lock_of(state_)) {}
 
@@ -97,9 +98,10 @@ class GuardedHandle {
     }
 
   private:
-    static Handle<GuardedState> make(std::size_t count, const AnyHandle& lock) {
+    static Handle<GuardedState> make(std::size_t count, const AnyHandle& lock,
+                                     const ArrayOptions& options) {
         require_shareable<T>();
-        return GuardedState::make(count, sizeof(T), elements_at<T>, lock);
+        return GuardedState::make(count, sizeof(T), elements_at<T>, lock, options);
     }
     static AnyLock lock_of(const Handle<GuardedState>& state) noexcept {
         // A value that is its own lock keeps it alive. A second counted handle would cost time for

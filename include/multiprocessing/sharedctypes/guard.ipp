@@ -25,10 +25,15 @@ MULTIPROCESSING_INLINE GuardedState::GuardedState(const AnyHandle& lock,
 
 MULTIPROCESSING_INLINE Handle<GuardedState> GuardedState::make(std::size_t count, std::size_t item,
                                                                std::size_t at,
-                                                               const AnyHandle& lock) {
+                                                               const AnyHandle& lock,
+                                                               const ArrayOptions& options) {
     if (count > (SIZE_MAX - at) / item) throw std::bad_alloc();
     const std::size_t behind = at - sizeof(GuardedState) + count * item;
-    return make_with_trailing<GuardedState>(behind, lock, std::uint64_t{count});
+    auto state = make_with_trailing<GuardedState>(behind, lock, std::uint64_t{count});
+    if (options.huge_pages) {
+        heap().segment().take_huge_pages(heap().offset_of(state.get()) + at, count * item);
+    }
+    return state;
 }
 
 MULTIPROCESSING_INLINE void GuardedState::destroy() noexcept {

@@ -12,7 +12,20 @@
 
 #include "multiprocessing/errors.hpp"
 
-namespace multiprocessing::detail {
+namespace multiprocessing {
+
+/// How an Array or a RawArray is made; designated initialisers name the fields.
+struct ArrayOptions {
+    /// Whether to take the array's memory at once, in huge pages (2 MiB). Where a program jumps
+    /// about in hundreds of megabytes, the processor then finds the places faster. It has an effect
+    /// from 4 MiB on, when the kernel has huge pages to give. Since Linux 6.1 that depends on how
+    /// much memory lies together. Before, it depends also on
+    /// /sys/kernel/mm/transparent_hugepage/shmem_enabled, which must be "advise", "within_size" or
+    /// "always", and is "never" by default. Without an effect the array is like any other.
+    bool huge_pages = false;
+};
+
+namespace detail {
 
 /// The items of the range R can become the elements of an array of T. A string literal is not
 /// allowed: its size counts the zero at its end.
@@ -37,4 +50,5 @@ std::size_t count_items(Range& items) {
     return static_cast<std::size_t>(std::ranges::distance(items));
 }
 
-}  // namespace multiprocessing::detail
+}  // namespace detail
+}  // namespace multiprocessing

@@ -38,7 +38,8 @@ struct RawArrayState : SharedObject {
         : SharedObject(ObjectKind::plain), size(count) {}
 
     /// Makes a state with `count` zeroed elements of `item` bytes. @throws std::bad_alloc
-    static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment);
+    static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment,
+                                      const ArrayOptions& options);
 
     [[nodiscard]] std::byte* elements() noexcept {
         return reinterpret_cast<std::byte*>(this) + first;
@@ -63,13 +64,21 @@ class RawArray {
 
     /// Makes an array of `size` zeros. @throws std::bad_alloc @throws ValueError a negative size
     template <std::integral Size>
-    explicit RawArray(Size size) : state_(make(detail::item_count(size))) {}
+    explicit RawArray(Size size) : RawArray(ArrayOptions{}, size) {}
+    /// Makes an array of `size` zeros, with options.
+    template <std::integral Size>
+    RawArray(const ArrayOptions& options, Size size)
+        : state_(make(detail::item_count(size), options)) {}
     /// Makes an array of copies of `items`.
     RawArray(std::initializer_list<T> items) : RawArray(std::span(items)) {}
     /// Makes an array of copies of the items of a range.
     template <detail::elements_for<T> Range>
         requires(!std::same_as<std::remove_cvref_t<Range>, RawArray>)
-    explicit RawArray(Range&& items) : state_(make(detail::count_items(items))) {
+    explicit RawArray(Range&& items) : RawArray(ArrayOptions{}, std::forward<Range>(items)) {}
+    /// Makes an array of copies of the items of a range, with options.
+    template <detail::elements_for<T> Range>
+    RawArray(const ArrayOptions& options, Range&& items)
+        : state_(make(detail::count_items(items), options)) {
         T* place = data();
         for (auto&& item : items) std::construct_at(place++, static_cast<T>(item));
     }
@@ -152,9 +161,10 @@ class RawArray {
         if (state_->frozen.load(std::memory_order_relaxed) != 0) look();
     }
 
-    static detail::Handle<detail::RawArrayState> make(std::size_t count) {
+    static detail::Handle<detail::RawArrayState> make(std::size_t count,
+                                                      const ArrayOptions& options) {
         detail::require_shareable<T>();
-        return detail::RawArrayState::make(count, sizeof(T), alignof(T));
+        return detail::RawArrayState::make(count, sizeof(T), alignof(T), options);
     }
 
     [[gnu::cold]] void look() const {

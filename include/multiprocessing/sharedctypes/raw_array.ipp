@@ -16,7 +16,8 @@ namespace multiprocessing::detail {
 
 MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make(std::size_t count,
                                                                  std::size_t item,
-                                                                 std::size_t alignment) {
+                                                                 std::size_t alignment,
+                                                                 const ArrayOptions& options) {
     const std::size_t most_before = system_page_size() + alignment;
     if (count > (SIZE_MAX - most_before - sizeof(RawArrayState)) / item) throw std::bad_alloc();
     const std::size_t bytes = count * item;
@@ -25,6 +26,9 @@ MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make(std::size_t cou
     auto state = make_with_trailing<RawArrayState>(before + bytes, std::uint64_t{count});
     state->first = place_behind_head(reinterpret_cast<std::uintptr_t>(state.get()),
                                      sizeof(RawArrayState), bytes, alignment);
+    if (options.huge_pages) {
+        heap().segment().take_huge_pages(heap().offset_of(state->elements()), bytes);
+    }
     return state;
 }
 

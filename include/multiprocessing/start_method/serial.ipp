@@ -36,6 +36,7 @@ namespace start_method {
 
 MULTIPROCESSING_INLINE std::shared_ptr<detail::Child> serial::start_body(
     detail::ProcessIdentity identity, detail::ChildBody body) {
+    detail::refuse_output_files(identity.output, "a target that the caller runs");
     identity.id = detail::self();
     const std::string child_name = identity.name;
     const bool daemon = identity.daemon;

@@ -22,21 +22,25 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/pool/board/staffing.hpp"
 #include "multiprocessing/pool/board/worker_log.hpp"
 
 namespace multiprocessing::detail {
 
 /// A part of a batch: what one worker takes at a time.
 struct Chunk {
-    enum Phase : std::uint32_t { pending = 0, taken = 1, finished = 2 };
+    enum Phase : std::uint32_t { pending = 0, taken = 1, finished = 2, resting = 3 };
 
-    // The ticket is 0 until a worker takes the chunk, also when it is cancelled before that.
+    // The ticket is 0 until a worker takes the chunk, also when it is cancelled before that. A
+    // chunk that rests is the owner's: it is to be tried again, but not yet.
     std::atomic<std::uint32_t> state;  //  0  Phase | ticket of the worker that took it << 2
     std::uint32_t start;               //  4  while pending: items before this one are settled
     std::atomic<Offset> output;        //  8  list of segments: results that are not plain bytes
     std::atomic<Offset> error;         // 16  list of errors: the last one that counts; 0 none
     std::uint32_t attempts;            // 24  the owner's: workers that died at the item `start`
-    std::uint32_t unused;              // 28
+    // Counted by whoever holds the chunk, after the error was noted: for progress and statistics
+    // only, since a kill between the two steps costs a count.
+    std::atomic<std::uint32_t> failures;  // 28  items that have failed
 
     static Phase phase_of(std::uint32_t state) noexcept { return static_cast<Phase>(state & 3); }
 };
@@ -63,17 +67,19 @@ struct Batch {
     std::uint64_t serial;                // 32  no two batches of a pool have the same
     std::uint64_t item_count;            // 40
     std::uint32_t chunk_size;            // 48  items
-    std::uint32_t commit_each;           // 52  whether results are handed over item by item
-    Offset message;              //  56  payload: the function, items that are not plain bytes
+    std::uint8_t commit_each;            // 52  whether results are handed over item by item
+    std::uint8_t keep_errors;            // 53  whether all errors count, not only the first one
+    std::uint16_t unused;                // 54
+    std::uint64_t first_item;            //  56  place of its first item in the call, from 0
     std::uint64_t chunk_starts;  //  64  where in this block the chunks' places in the message are
     std::uint64_t items;         //  72  where in this block the plain items are
     std::uint64_t results;       //  80  where in this block the plain results go
     std::uint64_t size;          //  88  of the block, in bytes
     std::atomic<std::uint32_t> notice;   //  96  Notice
-    std::uint32_t keep_errors;           // 100  whether all errors count, not only the first one
+    float time_limit;                    // 100  the owner's: seconds for each task; 0 the pool's
     std::atomic<std::uint64_t> arrival;  // 104  when the last chunk was finished, in ticks
-    std::uint64_t first_item;            // 112  place of its first item in the call, from 0
-    std::uint64_t function;              // 120  the owner's: see function_mark
+    Offset message;          // 112  payload: the function, items that are not plain bytes
+    std::uint64_t function;  // 120  the owner's: see function_mark
 
     /// When PoolBoard::arrivals changes too, not only events.
     enum Notice : std::uint32_t { nobody, of_the_end, of_each_chunk };
@@ -94,7 +100,7 @@ struct Batch {
 };
 static_assert(sizeof(Batch) == 128);
 
-/// What a worker says about itself. The worker writes it, the owner reads it.
+/// What a worker says about itself. The worker writes most of it, the owner reads it.
 struct alignas(64) WorkerSlot {
     std::atomic<Offset> entry;          //  0  the entry that it looks at, which must not be freed
     std::atomic<std::uint32_t> chunk;   //  8  the chunk it is about to take, or has taken
@@ -102,16 +108,37 @@ struct alignas(64) WorkerSlot {
     std::atomic<std::uint32_t> parked;  // 16  whether it is counted in PoolBoard::parked
     std::atomic<std::uint32_t> ready;   // 20  whether its initializer has returned
     std::atomic<std::uint64_t> turn;    // 24  changes with each chunk that it takes
-    std::byte unused[32];               // 32
+    std::atomic<Stay> stay;             // 32  the owner's, too
+    // What the owner wishes, see SoftStop. A task is told by the turn and the item.
+    FutexWord stops;                       // 36  changes with each such wish
+    std::atomic<std::uint64_t> stop_turn;  // 40  of the task that is asked to stop; 0: none is
+    std::atomic<std::uint64_t> inherited;  // 48  see OwnMemory, in bytes
+    std::atomic<std::uint32_t> stop_item;  // 56  its item, or all_items
+    std::uint32_t unused;                  // 60
+
+    static constexpr std::uint32_t all_items = UINT32_MAX;
 };
 static_assert(sizeof(WorkerSlot) == 64);
+
+struct PoolBoard;
+
+/// The slots of a pool's workers, by their numbers.
+class WorkerSlots {
+  public:
+    explicit WorkerSlots(PoolBoard& board) noexcept : board_(board) {}
+    WorkerSlot& operator[](std::uint32_t slot) const noexcept;
+
+  private:
+    PoolBoard& board_;
+};
 
 /// The head of a pool in the heap, followed by its workers' slots.
 struct alignas(64) PoolBoard {
     enum Phase : std::uint32_t { running, closing, terminated };
 
     std::atomic<Offset> head;              //   0  first entry that may have chunks left; never 0
-    std::byte unused0[56];                 //   8
+    std::atomic<Offset> lanes;             //   8  the highest priority's lane; 0: see Lane
+    std::byte unused0[48];                 //  16
     FutexWord work;                        //  64  changes with each new entry and each new phase
     std::atomic<std::uint32_t> parked;     //  68  workers that sleep on work, or a few more
     std::atomic<std::uint32_t> spinner;    //  72  1 + slot of a worker that spins for work; 0 none
@@ -120,23 +147,42 @@ struct alignas(64) PoolBoard {
     std::atomic<std::uint32_t> listeners;  // 132  threads that sleep on arrivals
     std::byte unused2[56];                 // 136
     std::atomic<std::uint32_t> phase;      // 192
-    std::uint32_t worker_count;            // 196
-    std::uint32_t max_tasks;               // 200  chunks after which a worker is replaced; 0 never
-    std::uint32_t may_spin;                // 204  whether there are cores on which to spin for work
-    std::atomic<Offset> failure;           // 208  payload: an initializer's error
-    std::uint32_t log_size;                // 216  records that each worker's log has room for
-    std::uint32_t keeps_apart;             // 220  whether each worker has its own core to sleep on
-    Offset first_log;                      // 224  see WorkerLog
-    std::byte unused4[24];                 // 232
+    std::atomic<std::uint32_t> worker_count;  // 196  places for workers, with and without one
+    std::uint32_t max_tasks;              // 200  chunks after which a worker is replaced; 0 never
+    std::atomic<std::uint32_t> may_spin;  // 204  whether there are cores to spin for work on
+    std::atomic<Offset> failure;          // 208  payload: an initializer's error
+    std::uint32_t log_size;               // 216  records that each worker's log has room for
+    std::atomic<std::uint32_t> keeps_apart;  // 220  whether each worker has a core to sleep on
+    Offset first_log;                        // 224  see WorkerLog
+    Offset policy;                           // 232  see TaskPolicy; 0 none
+    std::byte unused4[16];                   // 240
+    Staffing staffing;                       // 256
 
-    [[nodiscard]] WorkerSlot* worker_slots() noexcept {
-        return reinterpret_cast<WorkerSlot*>(this + 1);
-    }
-    [[nodiscard]] WorkerLogs logs() noexcept {
-        return {heap().at(first_log), worker_count, log_size};
-    }
+    [[nodiscard]] WorkerSlots worker_slots() noexcept { return WorkerSlots(*this); }
+    [[nodiscard]] WorkerLogs logs() noexcept;
+
+    /// Finds out how many workers may spin, and sleep on cores of their own, when there are
+    /// `workers`.
+    [[gnu::cold]] void set_habits(std::uint32_t workers) noexcept;
 };
-static_assert(sizeof(PoolBoard) == 256);
+static_assert(sizeof(PoolBoard) == 320);
+
+/// Returns the slot of a worker in an annex.
+[[gnu::cold]] WorkerSlot& annexed_slot(PoolBoard& board, std::uint32_t slot) noexcept;
+
+inline WorkerSlot& WorkerSlots::operator[](std::uint32_t slot) const noexcept {
+    if (slot < board_.staffing.first_count) [[likely]] {
+        return reinterpret_cast<WorkerSlot*>(&board_ + 1)[slot];
+    }
+    return annexed_slot(board_, slot);
+}
+
+/// Adds places for workers, at least as many as there are already. The caller holds the owner's
+/// lock. @throws std::bad_alloc; then nothing has changed
+[[gnu::cold]] void add_places(PoolBoard& board, std::uint32_t count);
+
+/// Frees a board and its annexes. @pre no worker is left
+[[gnu::cold]] void free_board(PoolBoard& board) noexcept;
 
 /// Wakes the threads that wait for a batch, so that they look at it again.
 inline void announce(Batch& batch) noexcept {
@@ -163,8 +209,8 @@ inline void announce_arrival(PoolBoard& board) noexcept {
                                        bool caller_sleeps) noexcept {
     board.work.fetch_add(1);  // seq_cst: pairs with WorkerLoop::wait_for_work, as in announce
     // A spinning worker sees the new work by itself, but takes one chunk only: the next caller must
-    // not count on it too. If it is about to park, nothing is lost: it looks at the list after this.
-    // If it is dead, the owner announces the work again when it notices that.
+    // not count on it too. If it is about to park, nothing is lost: it looks at the list after
+    // this. If it is dead, the owner announces the work again when it notices that.
     if (board.spinner.load() != 0 && board.spinner.exchange(0) != 0 && --chunks == 0) return true;
     const std::uint32_t parked = board.parked.load();
     const auto count = static_cast<int>((std::min)({chunks, parked, 1u << 30}));
@@ -175,13 +221,13 @@ inline void announce_arrival(PoolBoard& board) noexcept {
 /// Wakes all workers, so that they look at the board's phase.
 void announce_phase(PoolBoard& board) noexcept;
 
-/// Returns the first entry that may have chunks left, and marks it in `slot` as looked at. The
-/// owner does not free an entry that is marked (a hazard pointer).
-inline Entry& protect_head(PoolBoard& board, WorkerSlot& slot) noexcept {
-    Offset head = board.head.load();
+/// Returns the first entry of a list, and marks it in `slot` as looked at. The owner does not free
+/// an entry that is marked (a hazard pointer).
+inline Entry& protect_head(const std::atomic<Offset>& list, WorkerSlot& slot) noexcept {
+    Offset head = list.load();
     for (;;) {
         slot.entry.store(head);  // seq_cst: before the load that follows
-        const Offset again = board.head.load();
+        const Offset again = list.load();
         // Unchanged: the owner frees an entry only after it has left the head, so it sees the mark.
         if (again == head) return *heap().at<Entry>(head);
         head = again;

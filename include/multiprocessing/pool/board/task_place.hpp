@@ -29,6 +29,12 @@ std::uint64_t function_mark(const F& f) noexcept {
     }
 }
 
+/// Returns the name of a function where it is known: the name of a class, or of a function that the
+/// program exports (-rdynamic). Returns nothing when the library that has it is gone.
+/// @param mark see function_mark; 0: no function
+/// @pre this is the process that made the mark
+[[gnu::cold]] std::string name_of_function(std::uint64_t mark);
+
 /// Returns e.g. "item 13 of call 2, app::Render, attempt 3".
 /// @param item     in the batch
 /// @param attempts how often it was tried

@@ -13,15 +13,21 @@
 
 namespace multiprocessing::detail {
 
-/// Returns the name of a batch's function where it is known: the name of a class, or of a function
-/// that the program exports (-rdynamic). @pre this is the process that made the batch
-[[gnu::cold, gnu::noinline]] MULTIPROCESSING_INLINE std::string name_of_function(
-    const Batch& batch) {
-    if (batch.function == 0) return {};
-    if ((batch.function & 1) == 0) {
-        return std::string(*reinterpret_cast<const std::string_view*>(batch.function));
+/// Returns whether a view and its characters lie in one loaded image: a mark outlives a dlclose.
+[[gnu::cold]] MULTIPROCESSING_INLINE bool is_loaded(const std::string_view* name) noexcept {
+    Dl_info view{};
+    Dl_info characters{};
+    return ::dladdr(name, &view) != 0 && ::dladdr(name->data(), &characters) != 0 &&
+           view.dli_fbase == characters.dli_fbase;
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE std::string name_of_function(std::uint64_t mark) {
+    if (mark == 0) return {};
+    if ((mark & 1) == 0) {
+        const auto* const name = reinterpret_cast<const std::string_view*>(mark);
+        return is_loaded(name) ? std::string(*name) : std::string();
     }
-    const auto* const address = reinterpret_cast<const void*>(batch.function >> 1);
+    const auto* const address = reinterpret_cast<const void*>(mark >> 1);
     Dl_info info{};
     const bool known =
         ::dladdr(address, &info) != 0 && info.dli_sname != nullptr && info.dli_saddr == address;
@@ -34,7 +40,8 @@ namespace multiprocessing::detail {
     std::string text = "item " + std::to_string(batch.first_item + item);
     // The user does not know the calls that a stream makes.
     if (batch.keep_errors == 0) text += " of call " + std::to_string(batch.serial);
-    if (const std::string name = name_of_function(batch); !name.empty()) text += ", " + name;
+    if (const std::string name = name_of_function(batch.function); !name.empty())
+        text += ", " + name;
     if (attempts > 1) text += ", attempt " + std::to_string(attempts);
     return text;
 }

@@ -16,6 +16,7 @@
 
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/pool/calls/pending_call.hpp"
+#include "multiprocessing/pool/calls/submit_options.hpp"
 
 namespace multiprocessing {
 
@@ -30,6 +31,15 @@ struct AsyncOptions {
     std::function<void(R)> callback = {};
     /// Called with the error in place of a result.
     std::function<void(std::exception_ptr)> error_callback = {};
+    /// Workers begin waiting calls of a higher priority first, and those of one priority in the
+    /// order in which they were made. What is under way goes on.
+    int priority = 0;
+    /// How long each task of the call may run, in place of PoolOptions::task_timeout. A pool of
+    /// threads refuses it (ValueError), because it cannot end a task.
+    Timeout timeout = std::nullopt;
+    /// How long to wait for a place where PoolOptions::max_pending calls wait already. Then the
+    /// call is not made: Full. By default as long as `timeout`.
+    Timeout submit_timeout = std::nullopt;
 };
 
 /// The options of a call that returns nothing: its callback gets nothing.
@@ -38,7 +48,21 @@ struct AsyncOptions<void> {
     std::optional<int> chunksize = {};    ///< as above
     std::function<void()> callback = {};  ///< called when the call has succeeded
     std::function<void(std::exception_ptr)> error_callback = {};  ///< called with the error
+    int priority = 0;                                             ///< as above
+    Timeout timeout = std::nullopt;                               ///< as above
+    Timeout submit_timeout = std::nullopt;                        ///< as above
 };
+
+namespace detail {
+
+/// Returns the part of the options that is not about results.
+template <class R>
+[[nodiscard]] CallWish wish_of(const AsyncOptions<R>& options) noexcept {
+    const bool is_set = !options.submit_timeout.is_forever();
+    return {options.priority, is_set ? options.submit_timeout : options.timeout, options.timeout};
+}
+
+}  // namespace detail
 
 /// The result of a call that a pool runs meanwhile. Copies stand for the same result; they may
 /// outlive the pool.

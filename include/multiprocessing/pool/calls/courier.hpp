@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -97,9 +98,9 @@ class Courier {
     /// Takes the next parcel that is due. @returns an empty list when there is none
     [[gnu::cold]] Parcels take_next();
 
-    bool take_what_is_over(bool look_at_all);
+    bool take_what_is_over(Parcels& parcels, bool look_at_all);
 
-    void insert_by_arrival(Parcels::iterator parcel);
+    void insert_by_arrival(Parcels& parcels, Parcels::iterator parcel);
 
     Arrivals arrivals_{};
     std::weak_ptr<void> owner_;
@@ -107,7 +108,8 @@ class Courier {
 
     std::mutex mutex_;  // guards what follows
     Phase phase_ = open_;
-    Parcels parcels_;   // in the order in which workers begin them
+    // By priority; those of one in the order in which workers begin them.
+    std::map<int, Parcels> parcels_;
     Parcels due_;       // in the order of their arrival
     bool all_ = false;  // look also at those behind one that is not begun
 };

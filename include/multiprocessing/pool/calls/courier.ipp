@@ -76,11 +76,12 @@ MULTIPROCESSING_INLINE bool Courier::accept(Parcels& fresh) {
     const std::lock_guard guard(mutex_);
     if (phase_ == gone) return false;
     if (!thread_.was_started()) thread_.start(owner_.lock(), [this] { run(); });
-    auto place = parcels_.end();
-    while (place != parcels_.begin() && std::prev(place)->call->order() > asked.order()) {
+    Parcels& parcels = parcels_[asked.priority()];
+    auto place = parcels.end();
+    while (place != parcels.begin() && std::prev(place)->call->order() > asked.order()) {
         --place;
     }
-    parcels_.splice(place, fresh);
+    parcels.splice(place, fresh);
     asked.ask_for_notice();
     if (asked.is_over()) hurry();
     return true;
@@ -118,8 +119,11 @@ MULTIPROCESSING_INLINE Courier::Parcels Courier::take_next() {
         const bool look_at_all = std::exchange(all_, false);
         // Again as long as there are any: a call that was looked at too early may have been over
         // before one behind it.
-        while (take_what_is_over(look_at_all)) {
+        for (auto& [priority, parcels] : parcels_) {
+            while (take_what_is_over(parcels, look_at_all)) {
+            }
         }
+        std::erase_if(parcels_, [](const auto& one) { return one.second.empty(); });
     }
     if (!due_.empty()) {
         next.splice(next.begin(), due_, due_.begin());
@@ -129,15 +133,15 @@ MULTIPROCESSING_INLINE Courier::Parcels Courier::take_next() {
     return next;
 }
 
-MULTIPROCESSING_INLINE bool Courier::take_what_is_over(bool look_at_all) {
+MULTIPROCESSING_INLINE bool Courier::take_what_is_over(Parcels& parcels, bool look_at_all) {
     bool any = false;
     // If a call is not over for its first parcel, it is not over for its others: they keep their
     // order.
     const PendingCall* not_over = nullptr;
-    for (auto parcel = parcels_.begin(); parcel != parcels_.end();) {
+    for (auto parcel = parcels.begin(); parcel != parcels.end();) {
         const auto next = std::next(parcel);
         if (parcel->call.get() != not_over && parcel->call->is_over()) {
-            insert_by_arrival(parcel);
+            insert_by_arrival(parcels, parcel);
             any = true;
         } else if (look_at_all || parcel->call->is_started()) {
             not_over = parcel->call.get();
@@ -149,11 +153,11 @@ MULTIPROCESSING_INLINE bool Courier::take_what_is_over(bool look_at_all) {
     return any;
 }
 
-MULTIPROCESSING_INLINE void Courier::insert_by_arrival(Parcels::iterator parcel) {
+MULTIPROCESSING_INLINE void Courier::insert_by_arrival(Parcels& parcels, Parcels::iterator parcel) {
     auto place = due_.end();
     const std::uint64_t arrival = parcel->call->arrival();
     while (place != due_.begin() && std::prev(place)->call->arrival() > arrival) --place;
-    due_.splice(place, parcels_, parcel);
+    due_.splice(place, parcels, parcel);
 }
 
 }  // namespace multiprocessing::detail

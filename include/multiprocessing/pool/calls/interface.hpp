@@ -21,6 +21,8 @@
 #include "multiprocessing/pool/calls/pending_call.hpp"
 #include "multiprocessing/pool/calls/progress.hpp"
 #include "multiprocessing/pool/calls/stream.hpp"
+#include "multiprocessing/pool/calls/submit_options.hpp"
+#include "multiprocessing/pool/insight/report.hpp"
 #include "multiprocessing/pool/insight/statistics.hpp"
 #include "multiprocessing/pool/insight/trace.hpp"
 
@@ -52,6 +54,9 @@ struct StreamWish {
 
 /// @throws ValueError always
 [[noreturn, gnu::cold]] void throw_bad_chunksize(int chunksize);
+
+/// Returns a number of workers. @throws ValueError fewer than 1
+[[nodiscard, gnu::cold]] std::uint32_t checked_worker_count(int workers);
 
 /// Returns what a pool is printed as. @param count what its size is called
 [[nodiscard, gnu::cold]] std::string pool_text(const char* name, const char* state,
@@ -103,14 +108,16 @@ class PoolInterface {
                   F, std::ranges::range_reference_t<Range>, false>>>
     AsyncResult<R> map_async(F&& f, Range&& range,
                              std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<false, false>(f, range, options.chunksize), std::move(options));
+        return later(start<false, false>(f, range, options.chunksize, detail::wish_of(options)),
+                     std::move(options));
     }
     /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, false>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, false>>>
     AsyncResult<R> map_async(F&& f, std::initializer_list<Item> items,
                              std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<false, false>(f, items, options.chunksize), std::move(options));
+        return later(start<false, false>(f, items, options.chunksize, detail::wish_of(options)),
+                     std::move(options));
     }
 
     /// As starmap, without waiting; otherwise as map_async.
@@ -119,14 +126,16 @@ class PoolInterface {
                   F, std::ranges::range_reference_t<Range>, true>>>
     AsyncResult<R> starmap_async(F&& f, Range&& range,
                                  std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<true, false>(f, range, options.chunksize), std::move(options));
+        return later(start<true, false>(f, range, options.chunksize, detail::wish_of(options)),
+                     std::move(options));
     }
     /// Does the same for the items listed.
     template <class F, class Item = typename Backend::template ListedItem<F, true>,
               class R = ResultList<typename Backend::template ItemResult<F, const Item&, true>>>
     AsyncResult<R> starmap_async(F&& f, std::initializer_list<Item> items,
                                  std::type_identity_t<AsyncOptions<R>> options = {}) {
-        return later(start<true, false>(f, items, options.chunksize), std::move(options));
+        return later(start<true, false>(f, items, options.chunksize, detail::wish_of(options)),
+                     std::move(options));
     }
 
     /// Returns the results of `f(item)` in the order of `range`, as they come, in a ResultStream.
@@ -172,7 +181,7 @@ class PoolInterface {
         using Function = std::decay_t<F>;
         using R = typename Backend::template CallResult<F, Args...>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto started = start_one<true>(f, std::forward<Args>(args)...);
+            const auto started = start_one<true>(CallWish{}, f, std::forward<Args>(args)...);
             const Taken taken{backend_, started.call};
             (void)started.call->wait(Timeout());
             started.call->throw_if_given_up();
@@ -195,6 +204,18 @@ class PoolInterface {
         return apply_with<R>(std::move(options), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
+    /// Changes the number of workers. A worker that is too many leaves after the chunk that it is
+    /// at; its place is closed. New workers start in the background, and call the initializer
+    /// first.
+    ///
+    /// It does not wait for either. Calls that are under way go on with the workers that there are.
+    /// @param workers at least 1
+    /// @throws ValueError fewer than 1 worker; "Pool not running"
+    /// @throws std::bad_alloc when the heap is full; std::system_error EAGAIN when a pool of
+    /// threads
+    ///         cannot start one
+    void resize(int workers) { backend_.resize(checked_worker_count(workers)); }
+
     /// Takes no more work; the workers leave when all the work that is there is done.
     void close() { backend_.close(); }
 
@@ -209,13 +230,26 @@ class PoolInterface {
     ///         pool of threads, because it would wait for its own end
     void join() { backend_.join(); }
 
-    /// Returns what each worker has done so far, and the slowest tasks.
-    [[nodiscard]] PoolStats stats() const { return read_stats(backend_.logs()); }
+    /// Returns what each worker has done so far, the slowest tasks, and the workers that were lost.
+    /// A task counts a moment after its result is there.
+    [[nodiscard]] PoolStats stats() const {
+        return read_stats(backend_.logs(), backend_.history());
+    }
 
     /// Writes the timeline of the latest tasks of each worker (PoolOptions::traced of them) as a
     /// file that chrome://tracing and ui.perfetto.dev open.
     /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
     void trace(const std::string& path) const { write_trace(backend_.logs(), path); }
+
+    /// Writes a page for a browser that says what the pool has done: its workers' timeline and use,
+    /// the figures of stats(), the slowest tasks, the lost workers. It is one file that loads
+    /// nothing. It may be written at any time, also while the pool works. Its charts show the tasks
+    /// that trace() writes; with PoolOptions::traced = 0 there are none.
+    /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
+    void report(const std::string& path) const {
+        backend_.wait_for_records();
+        write_report(backend_.logs(), backend_.history(), path);
+    }
 
   protected:
     PoolInterface() = default;
@@ -273,12 +307,12 @@ class PoolInterface {
     /// Hands over one call, as a range of one item that is moved from.
     /// @tparam waits whether the caller waits until it is over
     template <bool waits, class F, class... Args>
-    auto start_one(F& f, Args&&... args) {
+    auto start_one(const CallWish& wish, F& f, Args&&... args) {
         auto calls = Backend::template store_call<std::decay_t<F>>(std::forward<Args>(args)...);
         return start<true, waits>(f,
                                   std::ranges::subrange(std::make_move_iterator(calls.begin()),
                                                         std::make_move_iterator(calls.end())),
-                                  1);
+                                  1, wish);
     }
 
   private:
@@ -295,7 +329,7 @@ class PoolInterface {
     /// Hands a call over. @param f,range not changed, unless the range's iterators change it
     /// @tparam waits whether the caller waits, and keeps the range, until the call is over
     template <bool spread, bool waits, class F, class Range>
-    auto start(F& f, Range&& range, std::optional<int> chunksize) {
+    auto start(F& f, Range&& range, std::optional<int> chunksize, const CallWish& wish = {}) {
         using Function = std::decay_t<F>;
         using Element = std::ranges::range_reference_t<Range>;
         if constexpr (!Backend::template require_callable<Function, Element, spread>()) {
@@ -308,7 +342,7 @@ class PoolInterface {
                 f,
                 std::ranges::subrange(std::make_move_iterator(items.begin()),
                                       std::make_move_iterator(items.end())),
-                chunksize);
+                chunksize, wish);
         } else {
             using R = typename Backend::template ItemResult<Function, Element, spread>;
             backend_.check_running();
@@ -319,8 +353,8 @@ class PoolInterface {
             if (count == 0) return Started<R>{};
             // By its type as a value: a function travels as a pointer to it.
             const Function& function = f;
-            return Started<R>{backend_.template submit<spread, waits>(function, range, count,
-                                                                      chunk_size(count, chunksize)),
+            return Started<R>{backend_.template submit<spread, waits>(
+                                  function, range, count, chunk_size(count, chunksize), wish),
                               count};
         }
     }
@@ -360,7 +394,7 @@ class PoolInterface {
     AsyncResult<R> apply_with(AsyncOptions<R> options, F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
         if constexpr (Backend::template require_call<Function, Args...>()) {
-            const auto started = start_one<false>(f, std::forward<Args>(args)...);
+            const auto started = start_one<false>(wish_of(options), f, std::forward<Args>(args)...);
             return with_callbacks(AsyncResult<R>(started.call, Backend::template read_one<R>),
                                   started.call, std::move(options));
         } else {

@@ -40,6 +40,11 @@ MULTIPROCESSING_INLINE std::uint32_t default_chunk_size(std::uint64_t count,
     throw ValueError("Chunksize must be 1+, not " + std::to_string(chunksize));
 }
 
+MULTIPROCESSING_INLINE std::uint32_t checked_worker_count(int workers) {
+    if (workers < 1) throw ValueError("Number of processes must be at least 1");
+    return static_cast<std::uint32_t>(workers);
+}
+
 MULTIPROCESSING_INLINE std::string pool_text(const char* name, const char* state, const char* count,
                                              std::uint32_t worker_count) {
     return std::string("<") + name + " state=" + state + " " + count + "=" +

@@ -50,8 +50,10 @@ class PendingCall {
     virtual bool wait_until_over(const Deadline& deadline) = 0;
     /// Returns whether a worker has taken any of it.
     [[nodiscard]] virtual bool is_started() const noexcept = 0;
-    /// Returns its place among the pool's calls. Workers begin them in this order.
+    /// Returns its place among the pool's calls. Workers begin those of one priority in this order.
     [[nodiscard]] virtual std::uint64_t order() const noexcept = 0;
+    /// Returns its priority. Workers begin calls of a higher one first.
+    [[nodiscard]] virtual int priority() const noexcept = 0;
     /// Returns when it was over, a number to compare with those of the pool's other calls.
     /// @pre is_over()
     [[nodiscard]] virtual std::uint64_t arrival() const noexcept = 0;
@@ -66,6 +68,8 @@ class PendingCall {
 
     [[nodiscard]] virtual std::uint32_t chunk_count() const noexcept = 0;
     [[nodiscard]] virtual ChunkProgress progress_of(std::uint32_t chunk) const noexcept = 0;
+    /// Returns how many items have failed so far.
+    [[nodiscard]] virtual std::uint64_t failed_items() const noexcept = 0;
 
     /// Waits until it is over, and its callbacks have run.
     bool wait(const Deadline& deadline) {

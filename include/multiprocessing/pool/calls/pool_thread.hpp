@@ -15,6 +15,7 @@
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/signal_set.hpp"
 #include "multiprocessing/detail/thread.hpp"
+#include "multiprocessing/heap.hpp"
 #include "multiprocessing/process/fork_hooks.hpp"
 #include "multiprocessing/timeout.hpp"
 

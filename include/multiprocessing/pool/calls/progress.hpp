@@ -47,6 +47,10 @@ class ProgressLine {
         if (done >= next_look_) look_at_clock();
     }
 
+    /// Says that so many of the items have failed; the next line tells it.
+    void set_failed(std::uint64_t failed) noexcept { failed_ = failed; }
+    void add_failed() noexcept { ++failed_; }
+
     /// Writes the last line.
     void finish() noexcept;
 
@@ -61,8 +65,8 @@ class ProgressLine {
     [[nodiscard]] std::uint64_t looks_ahead(std::uint64_t now) const noexcept;
 
     [[gnu::cold]] void write(std::uint64_t now) const noexcept;
-    [[gnu::cold]] void write_share(char* text, std::size_t size, double seconds,
-                                   double rate) const noexcept;
+    [[gnu::cold]] void write_share(char* text, std::size_t size, double seconds, double rate,
+                                   const char* failed) const noexcept;
 
     struct ClockText;
     [[gnu::cold]] static ClockText clock(double seconds) noexcept;
@@ -73,6 +77,7 @@ class ProgressLine {
     const std::uint64_t start_;
     std::uint64_t shown_;
     std::uint64_t done_ = 0;
+    std::uint64_t failed_ = 0;
     std::uint64_t next_look_ = 0;
     bool finished_ = false;
 };
@@ -100,12 +105,14 @@ class Progress : public std::ranges::view_interface<Progress<View>> {
         using iterator_concept = std::input_iterator_tag;
 
         explicit iterator(Progress& progress)
-            : progress_(&progress), position_(std::ranges::begin(progress.view_)) {}
+            : progress_(&progress), position_(progress.counting_failures([&progress] {
+                  return std::ranges::begin(progress.view_);
+              })) {}
 
         decltype(auto) operator*() const { return *position_; }
         iterator& operator++() {
             progress_->line_->update(++progress_->done_);
-            ++position_;
+            progress_->counting_failures([this] { ++position_; });
             return *this;
         }
         void operator++(int) { ++*this; }
@@ -138,6 +145,17 @@ class Progress : public std::ranges::view_interface<Progress<View>> {
     }
 
   private:
+    /// Calls `step`, and counts it as a failed item when it throws.
+    template <class Step>
+    auto counting_failures(Step step) {
+        try {
+            return step();
+        } catch (...) {
+            line_->add_failed();
+            throw;
+        }
+    }
+
     View view_;
     ProgressOptions options_;
     std::unique_ptr<detail::ProgressLine> line_;
@@ -145,7 +163,8 @@ class Progress : public std::ranges::view_interface<Progress<View>> {
 };
 
 /// Returns a range with the items of `range` that shows how far a walk over it is: on a terminal
-/// with a bar, the rate and the time left, elsewhere in plain lines. A forked child shows nothing.
+/// with a bar, the rate and the time left, elsewhere in plain lines. Items whose error the walk has
+/// thrown are counted as failed. A forked child shows nothing.
 ///
 ///     for (auto r : mp::progress(pool.imap(f, xs), {.total = xs.size(), .desc = "primes"})) …
 ///

@@ -59,11 +59,16 @@ MULTIPROCESSING_INLINE std::uint64_t ProgressLine::looks_ahead(std::uint64_t now
     const double seconds = static_cast<double>(now - start_) * 1e-9;
     const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
     char text[256];
+    char failed[32] = {};
+    if (failed_ != 0) {
+        std::snprintf(failed, sizeof failed, ", %llu failed",
+                      static_cast<unsigned long long>(failed_));
+    }
     if (options_.total.value_or(0) > 0) {
-        write_share(text, sizeof text, seconds, rate);
+        write_share(text, sizeof text, seconds, rate, failed);
     } else {
-        std::snprintf(text, sizeof text, "%llu [%s, %.4g/s]",
-                      static_cast<unsigned long long>(done_), clock(seconds).text, rate);
+        std::snprintf(text, sizeof text, "%llu [%s, %.4g/s%s]",
+                      static_cast<unsigned long long>(done_), clock(seconds).text, rate, failed);
     }
     const char* const colon = options_.desc.empty() ? "" : ": ";
     // \033[K: erases what is left of a longer line before.
@@ -73,7 +78,8 @@ MULTIPROCESSING_INLINE std::uint64_t ProgressLine::looks_ahead(std::uint64_t now
 }
 
 MULTIPROCESSING_INLINE void ProgressLine::write_share(char* text, std::size_t size, double seconds,
-                                                      double rate) const noexcept {
+                                                      double rate,
+                                                      const char* failed) const noexcept {
     constexpr int width = 20;
     const std::uint64_t total = *options_.total;
     const double share = (std::min)(1.0, static_cast<double>(done_) / static_cast<double>(total));
@@ -81,11 +87,11 @@ MULTIPROCESSING_INLINE void ProgressLine::write_share(char* text, std::size_t si
     char bar[width + 1] = {};
     std::fill_n(bar, width, ' ');
     std::fill_n(bar, static_cast<int>(share * width), '#');
-    std::snprintf(text, size, "%3d%%%s%s%s %llu/%llu [%s<%s, %.4g/s]",
+    std::snprintf(text, size, "%3d%%%s%s%s %llu/%llu [%s<%s, %.4g/s%s]",
                   static_cast<int>(share * 100), on_terminal_ ? " |" : "", on_terminal_ ? bar : "",
                   on_terminal_ ? "|" : "", static_cast<unsigned long long>(done_),
                   static_cast<unsigned long long>(total), clock(seconds).text, clock(left).text,
-                  rate);
+                  rate, failed);
 }
 
 MULTIPROCESSING_INLINE ProgressLine::ClockText ProgressLine::clock(double seconds) noexcept {
@@ -109,8 +115,10 @@ MULTIPROCESSING_INLINE ProgressLine::ClockText ProgressLine::clock(double second
         for (std::uint32_t chunk = 0; chunk < call.chunk_count(); ++chunk) {
             finished += call.progress_of(chunk) == ChunkProgress::finished ? 1 : 0;
         }
+        line.set_failed(call.failed_items());
         line.update(items * finished / call.chunk_count());
     }
+    line.set_failed(call.failed_items());
     if (!call.is_given_up()) line.update(items);
 }
 

@@ -38,9 +38,7 @@ class TraceFile {
                      static_cast<int>(::getpid()), slot + 1, slot + 1);
         const std::uint64_t end = log.recorded.load(std::memory_order_acquire);
         for (std::uint64_t i = end - std::min<std::uint64_t>(end, capacity); i < end; ++i) {
-            const ChunkRecord record = log.ring()[i % capacity];
-            // Its worker may have overwritten the record meanwhile.
-            if (log.recorded.load(std::memory_order_acquire) < i + capacity) write(slot, record);
+            if (const auto record = log.read(i, capacity)) write(slot, *record);
         }
     }
 

@@ -13,7 +13,9 @@
 #include <atomic>
 #include <exception>
 #include <utility>
+#include <vector>
 
+#include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
 #include "multiprocessing/detail/signal_set.hpp"
@@ -113,10 +115,14 @@ MULTIPROCESSING_INLINE Crew::Crew(StartWorker starter, std::shared_ptr<Target> i
 
 MULTIPROCESSING_INLINE void Crew::open(PoolBoard& board) {
     board_ = &board;
-    members_.resize(board.worker_count);
+    fit_to_board();
 }
 
-MULTIPROCESSING_INLINE std::uint32_t Crew::size() const noexcept { return board_->worker_count; }
+MULTIPROCESSING_INLINE void Crew::fit_to_board() { members_.resize(board_->worker_count.load()); }
+
+MULTIPROCESSING_INLINE std::uint32_t Crew::size() const noexcept {
+    return static_cast<std::uint32_t>(members_.size());
+}
 
 MULTIPROCESSING_INLINE bool Crew::is_empty() const noexcept {
     return std::all_of(members_.begin(), members_.end(),
@@ -134,6 +140,8 @@ MULTIPROCESSING_INLINE WorkerOrders Crew::expect(std::uint32_t slot) noexcept {
     member.started = monotonic_now();
     member.records_before = log.recorded.load();
     board_->worker_slots()[slot].ready.store(0);
+    board_->worker_slots()[slot].stay.store(Stay::here);
+    board_->worker_slots()[slot].stop_turn.store(0);
     log.started.store(member.started, std::memory_order_relaxed);
     return {heap().offset_of(board_), slot, member.ticket, signal_mask_};
 }
@@ -167,6 +175,14 @@ MULTIPROCESSING_INLINE TaskMark Crew::mark_of(std::uint32_t slot) const noexcept
     return {place.turn.load(), place.item.load()};
 }
 
+MULTIPROCESSING_INLINE bool Crew::may_have_to_record(std::uint32_t slot,
+                                                     std::uint64_t turn) const noexcept {
+    const WorkerSlot& place = board_->worker_slots()[slot];
+    if (!members_[slot].child || place.ready.load() == 0) return false;
+    if (place.parked.load() != 0 || place.turn.load() != turn) return false;  // it has gone on
+    return batch_under_way(slot) == nullptr;
+}
+
 MULTIPROCESSING_INLINE void Crew::kill_if(std::uint32_t slot, Doom doom, Lock& lock,
                                           const std::function<bool()>& condition) {
     const std::shared_ptr<Child> child = members_[slot].child;
@@ -192,6 +208,49 @@ MULTIPROCESSING_INLINE void Crew::kill_if(std::uint32_t slot, Doom doom, Lock& l
         }
     }
     lock.lock();
+}
+
+MULTIPROCESSING_INLINE void Crew::ask_if(std::uint32_t slot, Doom doom, Lock& lock,
+                                         const std::function<bool()>& condition) {
+    const std::shared_ptr<Child> child = members_[slot].child;
+    if (!child || members_[slot].doom != Doom::none || is_asked(slot) || !condition()) return;
+    lock.unlock();
+    {
+        // As in kill_if: the signal must not meet another task.
+        const std::lock_guard alone(examining_);
+        child->signal(SIGSTOP);
+        wait_for_stop(child->pid());
+        lock.lock();
+        const bool is_there = members_[slot].child == child && members_[slot].doom == Doom::none;
+        const bool is_meant = is_there && !is_asked(slot) && condition();
+        if (is_meant) note_asked(slot, doom);
+        lock.unlock();
+        if (is_meant) child->signal(SIGTERM);
+        child->signal(SIGCONT);
+    }
+    lock.lock();
+}
+
+MULTIPROCESSING_INLINE void Crew::note_asked(std::uint32_t slot, Doom doom) noexcept {
+    CrewMember& member = members_[slot];
+    WorkerSlot& place = board_->worker_slots()[slot];
+    member.asked = doom;
+    member.asked_mark = mark_of(slot);
+    member.asked_since = monotonic_now();
+    // A cancelled call's other items are not wanted either.
+    const bool all = doom == Doom::cancelled;
+    place.stop_item.store(all ? WorkerSlot::all_items : member.asked_mark.item);
+    place.stop_turn.store(member.asked_mark.turn);  // release: pairs with WorkerTask's load
+    place.stops.fetch_add(1);
+    futex_wake(place.stops);
+}
+
+MULTIPROCESSING_INLINE bool Crew::is_asked(std::uint32_t slot) const noexcept {
+    const CrewMember& member = members_[slot];
+    if (member.asked_since == 0 || batch_under_way(slot) == nullptr) return false;
+    const TaskMark mark = mark_of(slot);
+    if (member.asked == Doom::cancelled) return mark.turn == member.asked_mark.turn;
+    return mark == member.asked_mark;
 }
 
 MULTIPROCESSING_INLINE void Crew::end(std::chrono::milliseconds grace, Lock& lock) {

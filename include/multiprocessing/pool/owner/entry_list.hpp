@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -16,12 +17,15 @@
 
 namespace multiprocessing::detail {
 
-/// The entries of a board. The caller holds a lock, the same one each time. Meanwhile the workers
-/// take from the list without a lock.
+/// The entries of one of a board's lists. The caller holds a lock, the same one each time.
+/// Meanwhile the workers take from the list without a lock.
 class EntryList {
   public:
     /// The list is never empty, so that adding to it and taking from it do not meet.
-    void open(PoolBoard& board);
+    /// @param head  where the workers begin
+    /// @param added see Lane; may be null
+    void open(PoolBoard& board, std::atomic<Offset>& head,
+              std::atomic<std::uint64_t>* added = nullptr);
 
     /// @param pending whose entry it is; it lives until no worker looks at the entry any more
     void append(Entry& entry, std::shared_ptr<PendingBatch> pending) {
@@ -39,6 +43,7 @@ class EntryList {
         // seq_cst: a worker reads PoolBoard::work first and this pointer after it, see
         // announce_work.
         std::exchange(last_, &entry)->next.store(heap().offset_of(&entry));
+        if (added_ != nullptr) added_->fetch_add(1);
     }
     /// Takes back the entry that was prepared last.
     [[gnu::cold]] void withdraw() noexcept;
@@ -49,7 +54,8 @@ class EntryList {
     /// Frees all. @pre no worker is left
     [[gnu::cold]] void clear() noexcept;
 
-    [[nodiscard, gnu::cold]] bool has_untaken_chunks() const noexcept;
+    /// Returns how many chunks no worker has taken; at most `most`.
+    [[nodiscard, gnu::cold]] std::uint32_t count_untaken(std::uint32_t most) const noexcept;
 
     /// Returns the batch that lies at `offset`, if it has an entry.
     [[nodiscard, gnu::cold]] std::shared_ptr<PendingBatch> find(Offset offset) const noexcept;
@@ -65,6 +71,8 @@ class EntryList {
     static void free(const Listed& listed) noexcept;
 
     PoolBoard* board_ = nullptr;
+    std::atomic<Offset>* head_ = nullptr;
+    std::atomic<std::uint64_t>* added_ = nullptr;
     Entry* last_ = nullptr;
     std::uint64_t appended_bytes_ = 0;  // since the last scan
     std::deque<Listed> entries_;        // from the head on, or a little before

@@ -13,12 +13,15 @@
 
 namespace multiprocessing::detail {
 
-MULTIPROCESSING_INLINE void EntryList::open(PoolBoard& board) {
+MULTIPROCESSING_INLINE void EntryList::open(PoolBoard& board, std::atomic<Offset>& head,
+                                            std::atomic<std::uint64_t>* added) {
     board_ = &board;
+    head_ = &head;
+    added_ = added;
     entries_.push_back({nullptr, nullptr});
     last_ = static_cast<Entry*>(allocate_zeroed(sizeof(Entry)));
     entries_.back().entry = last_;
-    board.head.store(heap().offset_of(last_));
+    head.store(heap().offset_of(last_));
 }
 
 MULTIPROCESSING_INLINE void EntryList::withdraw() noexcept { entries_.pop_back(); }
@@ -28,7 +31,8 @@ MULTIPROCESSING_INLINE void EntryList::free_passed() {
     // that was not in use yet, every process has to map each page, which takes longer than to fill
     // the page.
     constexpr std::uint64_t large = std::uint64_t{1} << 14;
-    const bool is_due = entries_.size() >= 2 * board_->worker_count + 8;
+    const bool is_due =
+        entries_.size() >= 2 * board_->worker_count.load(std::memory_order_relaxed) + 8;
     if (!is_due && appended_bytes_ < large) return;
     appended_bytes_ = 0;
     scan();
@@ -41,11 +45,14 @@ MULTIPROCESSING_INLINE void EntryList::clear() noexcept {
     entries_.clear();
 }
 
-MULTIPROCESSING_INLINE bool EntryList::has_untaken_chunks() const noexcept {
+MULTIPROCESSING_INLINE std::uint32_t EntryList::count_untaken(std::uint32_t most) const noexcept {
+    std::uint32_t count = 0;
     for (const Listed& listed : entries_) {
-        if (listed.entry->cursor.load() < listed.entry->end) return true;
+        const std::uint32_t next = listed.entry->cursor.load();
+        if (next < listed.entry->end) count += (std::min)(most - count, listed.entry->end - next);
+        if (count == most) break;
     }
-    return false;
+    return count;
 }
 
 MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> EntryList::find(Offset offset) const noexcept {
@@ -60,7 +67,7 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> EntryList::find(Offset offs
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE void EntryList::scan() {
-    const Offset head = board_->head.load();
+    const Offset head = head_->load();
     while (heap().offset_of(entries_.front().entry) != head) {
         passed_.push_back(std::move(entries_.front()));
         entries_.pop_front();
@@ -74,7 +81,8 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> EntryList::find(Offset offs
 
 MULTIPROCESSING_INLINE bool EntryList::is_looked_at(const Listed& listed) const noexcept {
     const Offset offset = heap().offset_of(listed.entry);
-    for (std::uint32_t slot = 0; slot < board_->worker_count; ++slot) {
+    const std::uint32_t count = board_->worker_count.load(std::memory_order_relaxed);
+    for (std::uint32_t slot = 0; slot < count; ++slot) {
         if (board_->worker_slots()[slot].entry.load() == offset) return true;
     }
     return false;

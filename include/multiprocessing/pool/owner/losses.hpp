@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "multiprocessing/errors.hpp"
+
 namespace multiprocessing::detail {
 
 /// Returns the number behind `key` in a text of lines "key number", -1 when the key is not there.
@@ -30,6 +32,9 @@ class MemoryKills {
     long long last_ = -1;  // -1: there is no count
     bool looked_ = false;
 };
+
+/// Returns why a task was lost whose worker has ended so, by itself or by a signal.
+[[nodiscard, gnu::cold]] LossReason reason_of(int exitcode) noexcept;
 
 /// Returns what happened to a task.
 /// @param exitcode the worker's status, or -N when signal N killed it

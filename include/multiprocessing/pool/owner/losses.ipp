@@ -5,6 +5,7 @@
 
 #include "multiprocessing/pool/owner/losses.hpp"
 
+#include <signal.h>
 #include <string.h>
 
 #include <algorithm>
@@ -46,6 +47,21 @@ MULTIPROCESSING_INLINE bool MemoryKills::have_grown() {
     };
     const long long own = look_up("/sys/fs/cgroup" + cgroup_path("") + "/memory.events");
     return own >= 0 ? own : look_up("/proc/vmstat");
+}
+
+MULTIPROCESSING_INLINE LossReason reason_of(int exitcode) noexcept {
+    switch (-exitcode) {
+        case SIGSEGV:
+        case SIGABRT:
+        case SIGBUS:
+        case SIGFPE:
+        case SIGILL:
+        case SIGSYS:
+        case SIGTRAP:
+            return LossReason::crash;
+        default:
+            return exitcode < 0 ? LossReason::signal : LossReason::exit;
+    }
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE std::string describe_loss(int exitcode, pid_t pid,

@@ -30,7 +30,9 @@ class BatchCanceller {
 /// A batch that somebody waits for.
 class PendingBatch final : public PendingCall {
   public:
-    explicit PendingBatch(BatchOwner batch) : batch_(std::move(batch)) {}
+    /// @param priority of the call
+    explicit PendingBatch(BatchOwner batch, int priority = 0)
+        : batch_(std::move(batch)), priority_(priority) {}
 
     Batch& operator*() const noexcept { return *batch_; }
     Batch* operator->() const noexcept { return batch_.get(); }
@@ -50,6 +52,7 @@ class PendingBatch final : public PendingCall {
         return batch_->chunks()[0].state.load(std::memory_order_relaxed) != Chunk::pending;
     }
     [[nodiscard]] std::uint64_t order() const noexcept override { return batch_->serial; }
+    [[nodiscard]] int priority() const noexcept override { return priority_; }
     [[nodiscard]] std::uint64_t arrival() const noexcept override {
         return is_given_up() ? UINT64_MAX : batch_->arrival.load(std::memory_order_relaxed);
     }
@@ -61,6 +64,8 @@ class PendingBatch final : public PendingCall {
         return batch_->chunk_count();
     }
     [[nodiscard]] ChunkProgress progress_of(std::uint32_t chunk) const noexcept override;
+
+    [[nodiscard, gnu::cold]] std::uint64_t failed_items() const noexcept override;
 
     bool cancel(bool kill_running) override;
 
@@ -91,6 +96,7 @@ class PendingBatch final : public PendingCall {
     void wake() noexcept override;
 
     BatchOwner batch_;
+    const int priority_;
     std::weak_ptr<BatchCanceller> canceller_;
     bool comes_soon_ = false;
     PoolBoard* unannounced_on_ = nullptr;

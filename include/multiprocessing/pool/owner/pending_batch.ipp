@@ -6,6 +6,8 @@
 
 #include "multiprocessing/pool/owner/pending_batch.hpp"
 
+#include <algorithm>
+
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/pool/board/spinning.hpp"
@@ -73,6 +75,14 @@ MULTIPROCESSING_INLINE ChunkProgress PendingBatch::progress_of(std::uint32_t chu
                                                      : ChunkProgress::under_way;
 }
 
+MULTIPROCESSING_INLINE std::uint64_t PendingBatch::failed_items() const noexcept {
+    std::uint64_t failed = 0;
+    for (std::uint32_t chunk = 0; chunk < chunk_count(); ++chunk) {
+        failed += batch_->chunks()[chunk].failures.load(std::memory_order_relaxed);
+    }
+    return (std::min)(failed, batch_->item_count);
+}
+
 MULTIPROCESSING_INLINE bool PendingBatch::cancel(bool kill_running) {
     if (is_over()) return is_cancelled();
     const auto canceller = canceller_.lock();
@@ -83,7 +93,8 @@ MULTIPROCESSING_INLINE bool PendingBatch::cancel_untaken() noexcept {
     bool any = false;
     for (std::uint32_t index = 0; index < batch_->chunk_count(); ++index) {
         std::uint32_t state = batch_->chunks()[index].state.load(std::memory_order_relaxed);
-        if (Chunk::phase_of(state) != Chunk::pending) continue;
+        const auto phase = Chunk::phase_of(state);
+        if (phase != Chunk::pending && phase != Chunk::resting) continue;
         // Without a worker's ticket: a chunk that is finished in this way never counts as complete.
         any |= batch_->chunks()[index].state.compare_exchange_strong(state, Chunk::finished);
     }

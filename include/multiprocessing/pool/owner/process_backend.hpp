@@ -124,10 +124,11 @@ class ProcessBackend {
     /// @pre require_callable
     /// @tparam waits whether the caller waits until the call is over
     template <bool spread, bool waits, class F, class Range>
-    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
+    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size,
+                const CallWish& wish) const {
         using Item = StoredItem<F, std::ranges::range_reference_t<Range>, spread>;
         return supervisor_->submit(make_batch<F, Item, spread>(f, range, count, chunk_size),
-                                   {.caller_waits = waits});
+                                   {.caller_waits = waits, .wish = wish});
     }
 
     /// Returns where a stream of calls of `f` for each element of a view comes from.
@@ -149,10 +150,13 @@ class ProcessBackend {
     [[nodiscard]] Courier& courier() const noexcept { return supervisor_->courier(); }
 
     // Called on a copy of the pointer: what these wait for, or log to, may destroy the pool.
+    void resize(std::uint32_t workers) const { supervisor_->resize(workers); }
     void close() const { std::shared_ptr(supervisor_)->close(); }
     void terminate() const { std::shared_ptr(supervisor_)->terminate_and_wait(); }
     void join() const { std::shared_ptr(supervisor_)->join(); }
     [[nodiscard]] WorkerLogs logs() const noexcept { return supervisor_->board().logs(); }
+    [[nodiscard]] History history() const { return supervisor_->history(); }
+    void wait_for_records() const { supervisor_->wait_for_records(); }
     [[nodiscard]] const std::shared_ptr<Supervisor>& supervisor() const noexcept {
         return supervisor_;
     }

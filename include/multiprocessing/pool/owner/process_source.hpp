@@ -45,7 +45,7 @@ void read_outcomes(Batch& batch, std::uint32_t index, std::deque<ItemOutcome<R>>
         const Offset error = any_error == 0 ? 0 : find_error(chunk, item);
         if (error != 0) {
             outcome.error =
-                read_error(batch, chunk, error, std::uint64_t{index} * batch.chunk_size + item);
+                read_error(batch, error, std::uint64_t{index} * batch.chunk_size + item);
         } else if constexpr (std::is_void_v<R>) {
             outcome.value.emplace();
         } else if constexpr (bitwise<R>) {

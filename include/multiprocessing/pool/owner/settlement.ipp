@@ -17,42 +17,13 @@
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/pool/board/board.hpp"
 #include "multiprocessing/pool/board/task_place.hpp"
-#include "multiprocessing/pool/owner/entry_list.hpp"
+#include "multiprocessing/pool/insight/history.hpp"
+#include "multiprocessing/pool/owner/delays.hpp"
+#include "multiprocessing/pool/owner/lanes.hpp"
 #include "multiprocessing/pool/owner/pending_batch.hpp"
 #include "multiprocessing/pool/tasks/results.hpp"
 
 namespace multiprocessing::detail {
-
-/// An entry for what is left of a chunk. It is made before anything is decided. Without the memory
-/// for it, everything stays as it was, and is looked at again later.
-class Settlement::Rest {
-  public:
-    Rest(EntryList& entries, const std::shared_ptr<PendingBatch>& pending, std::uint32_t index)
-        : entries_(entries), entry_(static_cast<Entry*>(allocate_zeroed(sizeof(Entry)))) {
-        entry_->batch = (*pending)->whole.batch;
-        entry_->cursor.store(index);
-        entry_->end = index + 1;
-        try {
-            entries_.prepare(*entry_, pending);
-        } catch (...) {
-            deallocate(entry_);
-            throw;
-        }
-    }
-    Rest(const Rest&) = delete;
-    Rest& operator=(const Rest&) = delete;
-    ~Rest() {
-        if (entry_ == nullptr) return;
-        entries_.withdraw();
-        deallocate(entry_);
-    }
-
-    void publish() noexcept { entries_.publish(*std::exchange(entry_, nullptr)); }
-
-  private:
-    EntryList& entries_;
-    Entry* entry_;
-};
 
 MULTIPROCESSING_INLINE void Settlement::look_at_memory() {
     if (!has_looked_at_memory()) (void)memory_kills_.have_grown();
@@ -79,7 +50,8 @@ MULTIPROCESSING_INLINE void Settlement::settle_chunk(Batch& batch, std::uint32_t
     Chunk& chunk = batch.chunks()[index];
     const auto pending = entries_->find(heap().offset_of(&batch));
     if (pending && !pending->is_given_up()) {
-        Rest rest(*entries_, pending, index);
+        RestOfChunk rest(*entries_, pending, index);
+        delays_->reserve();
         const std::uint32_t item = (std::max)(at, chunk.start);
         const std::uint32_t committed = committed_items(chunk);
         if (committed > item || find_error(chunk, item) != 0) {
@@ -89,6 +61,11 @@ MULTIPROCESSING_INLINE void Settlement::settle_chunk(Batch& batch, std::uint32_t
             blame(batch, index, end);
         }
         if (chunk.start < batch.size_of(index)) {
+            if (delays_->is_set() && chunk.attempts != 0) {
+                chunk.state.store(end.ticket << 2 | Chunk::resting, std::memory_order_release);
+                delays_->add(pending, index, end.ticket);
+                return;
+            }
             chunk.state.store(end.ticket << 2 | Chunk::pending, std::memory_order_release);
             rest.publish();
             announce_work(*board_, 1, false);
@@ -103,28 +80,66 @@ MULTIPROCESSING_INLINE void Settlement::settle_chunk(Batch& batch, std::uint32_t
 MULTIPROCESSING_INLINE void Settlement::blame(Batch& batch, std::uint32_t index,
                                               const WorkerEnd& end) {
     Chunk& chunk = batch.chunks()[index];
-    if (end.doom != Doom::too_slow && ++chunk.attempts <= retries_) return;
+    const bool is_tried_again = end.doom != Doom::too_slow && ++chunk.attempts <= retries_;
     const std::uint64_t item = std::uint64_t{index} * batch.chunk_size + chunk.start;
     // An attempt that took too long is not among those counted above.
     const std::uint32_t attempts = chunk.attempts + (end.doom == Doom::too_slow ? 1 : 0);
-    record_error(batch, chunk, chunk.start, error_for(describe_task(batch, item, attempts), end), 1,
-                 false);
+    const LostTask task{item, attempts, {}};
+    const auto error = [&] { return error_for(batch, task, end); };
+    if (is_tried_again) return note_loss(end, true, error);
+    const std::exception_ptr made = error();
+    record_error(batch, chunk, chunk.start, made, 1, false);
+    note_loss(end, false, [&] { return made; });
     set_start(chunk, chunk.start + 1);
 }
 
-MULTIPROCESSING_INLINE std::exception_ptr Settlement::error_for(const std::string& task,
+/// @param error returns what the task gets, or would get if it were not tried again
+template <class Error>
+void Settlement::note_loss(const WorkerEnd& end, bool is_tried_again, Error error) noexcept {
+    std::exception_ptr told;
+    try {
+        told = error();
+    } catch (...) {  // no memory for it
+        told = std::current_exception();
+    }
+    history_->note_loss({.worker = end.slot,
+                         .pid = end.pid,
+                         .exitcode = end.exitcode,
+                         .is_tried_again = is_tried_again,
+                         .what = {}},
+                        told);
+}
+
+/// Returns the error of a task. @param task its item is its place in the batch
+MULTIPROCESSING_INLINE std::exception_ptr Settlement::error_for(const Batch& batch,
+                                                                const LostTask& task,
                                                                 const WorkerEnd& end) {
+    const std::string text = describe_task(batch, task.item, task.attempts);
+    LostTask lost{batch.first_item + task.item, task.attempts, LossReason::timeout};
     if (end.doom == Doom::too_slow) {
-        const double seconds = static_cast<double>(task_timeout_.nanoseconds().count()) * 1e-9;
+        const bool is_own = batch.time_limit != 0;  // the call's
+        const double seconds =
+            is_own ? static_cast<double>(batch.time_limit)
+                   : static_cast<double>(task_timeout_.nanoseconds().count()) * 1e-9;
         std::string limit = std::to_string(seconds);
         limit.erase(limit.find_last_not_of('0') + 1);
-        return std::make_exception_ptr(
-            TimeoutError(task + " ran for more than the task_timeout of " + limit +
-                         " s: its worker (pid " + std::to_string(end.pid) + ") was killed"));
+        return std::make_exception_ptr(TimeoutError(
+            text + " ran for more than the " + (is_own ? "timeout of " : "task_timeout of ") +
+                limit + " s: its worker (pid " + std::to_string(end.pid) + ") was killed",
+            lost));
+    }
+    if (end.doom == Doom::too_big) {
+        lost.reason = LossReason::memory;
+        return std::make_exception_ptr(WorkerLost(
+            "the worker with pid " + std::to_string(end.pid) +
+                " took more memory than the memory_limit of " + std::to_string(memory_limit_) +
+                " bytes while it ran " + text + ": it was killed",
+            end.exitcode, end.pid, lost));
     }
     const bool memory = end.exitcode == -SIGKILL && memory_kills_.have_grown();
-    return std::make_exception_ptr(
-        WorkerLost(describe_loss(end.exitcode, end.pid, task, memory), end.exitcode, end.pid));
+    lost.reason = memory ? LossReason::memory : reason_of(end.exitcode);
+    return std::make_exception_ptr(WorkerLost(describe_loss(end.exitcode, end.pid, text, memory),
+                                              end.exitcode, end.pid, lost));
 }
 
 MULTIPROCESSING_INLINE void Settlement::set_start(Chunk& chunk, std::uint32_t item) noexcept {

@@ -14,19 +14,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 
 #include "multiprocessing/pool/calls/pool_thread.hpp"
 #include "multiprocessing/pool/calls/stream_registry.hpp"
+#include "multiprocessing/pool/calls/submit_options.hpp"
 #include "multiprocessing/pool/owner/watcher.hpp"
 #include "multiprocessing/pool/owner/workplace.hpp"
 
 namespace multiprocessing::detail {
-
-/// How a call is to be run.
-struct SubmitOptions {
-    bool of_stream = false;     // each chunk's end is told, all errors count; also when closed
-    bool caller_waits = false;  // for its end, as the next thing it does
-};
 
 /// What becomes of a pool's other callbacks when one of them ends the pool and cannot wait for
 /// them: they run within that one, or after it.
@@ -67,6 +63,13 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     /// @throws ValueError unless the pool is running; BrokenProcessPool
     void check_running() const;
 
+    /// Changes the number of workers. @throws ValueError unless the pool is running
+    [[gnu::cold]] void resize(std::uint32_t workers);
+
+    /// Has each worker make a call as the last thing. It replaces the one before.
+    /// @throws ValueError unless the pool is running
+    [[gnu::cold]] void set_on_exit(const Target& call);
+
     /// Takes no more calls. The workers leave when everything is done.
     [[gnu::cold]] void close();
 
@@ -88,9 +91,14 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     [[nodiscard]] bool is_owner() const noexcept { return place_.is_owner(); }
     /// Returns what Python calls the pool's state. It takes no lock: it is for printing.
     [[nodiscard]] const char* state_name() const noexcept;
-    [[nodiscard]] std::uint32_t worker_count() const noexcept { return place_.options.workers; }
+    [[nodiscard]] std::uint32_t worker_count() const noexcept { return place_.roster.size(); }
     [[nodiscard]] PoolBoard& board() const noexcept { return *place_.board; }
     Courier& courier() noexcept { return place_.courier; }
+    /// Returns what the owner remembers; in a forked child nothing.
+    [[nodiscard, gnu::cold]] History history() const;
+    /// Waits until the workers have written down the chunks whose results are there. That is a
+    /// moment later; but it may be long where a worker has no core to run on, so this gives up.
+    [[gnu::cold]] void wait_for_records() const;
     [[nodiscard]] Arrivals arrivals() const noexcept { return place_.arrivals(); }
     /// Returns a number that changes when calls are given up.
     [[nodiscard]] std::uint32_t withdrawals() const noexcept { return place_.withdrawals.load(); }
@@ -99,6 +107,8 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     [[gnu::cold]] void open();
     void check_owner() const;
     [[gnu::hot]] void check_running_locked(const SubmitOptions& how) const;
+    [[gnu::cold]] void come_in(std::unique_lock<LocalMutex>& lock, const SubmitOptions& how,
+                               const std::shared_ptr<PendingBatch>& pending);
     [[gnu::cold]] void let_workers_leave();
     [[gnu::cold]] void feed_streams();
     [[gnu::cold]] void leave(OtherCallbacks others);

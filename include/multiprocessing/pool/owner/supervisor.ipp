@@ -6,7 +6,10 @@
 
 #include "multiprocessing/pool/owner/supervisor.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -49,12 +52,15 @@ MULTIPROCESSING_INLINE void Supervisor::finish(OtherCallbacks others) {
 
 MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwner batch,
                                                                         const SubmitOptions& how) {
-    auto pending =
-        std::allocate_shared<PendingBatch>(RecyclingAllocator<PendingBatch>(), std::move(batch));
+    auto pending = std::allocate_shared<PendingBatch>(RecyclingAllocator<PendingBatch>(),
+                                                      std::move(batch), how.wish.priority);
     check_owner();
     PoolBoard& board = *place_.board;
-    const std::lock_guard guard(place_.mutex);
+    std::unique_lock guard(place_.mutex);
     check_running_locked(how);
+    const bool counts = place_.door.is_set() && !how.caller_waits && !how.of_stream;
+    if (counts) [[unlikely]]
+        come_in(guard, how, pending);
     // A caller that waits cannot cancel.
     if (!how.caller_waits) pending->set_canceller(weak_from_this());
     (*pending)->serial = ++last_serial_;
@@ -62,17 +68,34 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwn
     (*pending)->commit_each = place_.options.retries > 0 || how.of_stream ? 1 : 0;
     (*pending)->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody,
                              std::memory_order_relaxed);
+    if (!how.wish.timeout.is_forever()) [[unlikely]]
+        (*pending)->time_limit = watcher_.note_limit(how.wish.timeout);
+    EntryList& entries = place_.entries.list_of(how.wish.priority);
     place_.pending.add(pending);
-    place_.entries.append((*pending)->whole, pending);
+    entries.append((*pending)->whole, pending);
+    place_.history.note_call(last_serial_, (*pending)->function, how.of_stream);
     const bool nobody_is_awake = board.spinner.load() == 0;
     if (how.caller_waits && nobody_is_awake) {
         pending->announce_when_waiting(board);
     } else if (announce_work(board, (*pending)->chunk_count(), how.caller_waits)) {
         pending->expect_soon();
     }
-    place_.entries.free_passed();
+    entries.free_passed();
     if (watcher_.misses_new_tasks()) place_.wake.stir();
     return pending;
+}
+
+/// Waits until one more call may wait for a worker, and notes it.
+MULTIPROCESSING_INLINE void Supervisor::come_in(std::unique_lock<LocalMutex>& lock,
+                                                const SubmitOptions& how,
+                                                const std::shared_ptr<PendingBatch>& pending) {
+    TaskPolicy& policy = *heap().at<TaskPolicy>(place_.board->policy);
+    const Deadline deadline(how.wish.submit_timeout);
+    while (!place_.door.has_place()) {
+        place_.door.wait(policy, lock, deadline);
+        check_running_locked(how);
+    }
+    place_.door.add(pending);
 }
 
 MULTIPROCESSING_INLINE void Supervisor::forget(const std::shared_ptr<PendingBatch>& pending) {
@@ -89,9 +112,9 @@ MULTIPROCESSING_INLINE bool Supervisor::cancel(PendingBatch& batch, bool kill_ru
     if (kill_running) batch.kill_workers();
     const bool cancelled = batch.give_up_as_cancelled();
     place_.tell_of_withdrawn();
-    for (std::uint32_t slot = 0; kill_running && slot < worker_count(); ++slot) {
+    for (std::uint32_t slot = 0; kill_running && slot < place_.crew->size(); ++slot) {
         const auto is_at_it = [&] { return place_.crew->batch_under_way(slot) == &*batch; };
-        place_.crew->kill_if(slot, Doom::cancelled, lock, std::ref(is_at_it));
+        place_.soft_stop.end_if(*place_.crew, slot, Doom::cancelled, lock, std::ref(is_at_it));
     }
     return cancelled;
 }
@@ -116,6 +139,27 @@ MULTIPROCESSING_INLINE void Supervisor::check_running() const {
     check_owner();
     const std::lock_guard guard(place_.mutex);
     check_running_locked({});
+}
+
+MULTIPROCESSING_INLINE void Supervisor::resize(std::uint32_t workers) {
+    check_owner();
+    const std::lock_guard guard(place_.mutex);
+    check_running_locked({});
+    place_.roster.resize(workers);
+    place_.wake.stir();  // the thread that watches starts those that are missing
+}
+
+MULTIPROCESSING_INLINE void Supervisor::set_on_exit(const Target& call) {
+    check_owner();
+    Payload message(heap().at(make_exit_message(call)));
+    const std::lock_guard guard(place_.mutex);
+    check_running_locked({});
+    auto& former = place_.former_exit_messages;
+    former.reserve(former.size() + 1);
+    // seq_cst: a worker that sees the message sees what is in it.
+    const Offset before =
+        place_.board->staffing.on_exit.exchange(heap().offset_of(message.release()));
+    if (before != 0) former.push_back(before);
 }
 
 MULTIPROCESSING_INLINE void Supervisor::close() {
@@ -174,10 +218,42 @@ MULTIPROCESSING_INLINE const char* Supervisor::state_name() const noexcept {
     return closed_ ? "CLOSE" : "RUN";
 }
 
+MULTIPROCESSING_INLINE History Supervisor::history() const {
+    // In a forked child the rest may have been changing just then.
+    if (!is_owner()) return History(place_.history.begin());
+    const std::lock_guard guard(place_.mutex);
+    History history = place_.history;
+    for (std::uint32_t slot = 0; slot < place_.crew->size(); ++slot) {
+        const auto& child = (*place_.crew)[slot].child;
+        history.note_present(slot, child ? child->pid() : 0);
+    }
+    return history;
+}
+
+MULTIPROCESSING_INLINE void Supervisor::wait_for_records() const {
+    if (!is_owner()) return;
+    const Deadline deadline(std::chrono::milliseconds(50));
+    std::unique_lock lock(place_.mutex);
+    std::vector<std::uint64_t> turns;
+    for (std::uint32_t slot = 0; slot < place_.crew->size(); ++slot) {
+        turns.push_back(place_.crew->mark_of(slot).turn);
+    }
+    for (std::uint32_t slot = 0; slot < turns.size(); ++slot) {
+        while (place_.crew->may_have_to_record(slot, turns[slot]) && !deadline.has_passed()) {
+            lock.unlock();
+            ::usleep(20);
+            lock.lock();
+        }
+    }
+}
+
 MULTIPROCESSING_INLINE void Supervisor::open() {
     place_.open(weak_from_this());
     try {
-        for (std::uint32_t slot = 0; slot < worker_count(); ++slot) place_.crew->start(slot);
+        const bool at_once = !place_.options.staff.on_demand;
+        for (std::uint32_t slot = 0; at_once && slot < worker_count(); ++slot) {
+            place_.crew->start(slot);
+        }
         watching_.start(shared_from_this(), [this] { watcher_.run(); });
     } catch (...) {
         std::unique_lock lock(place_.mutex);

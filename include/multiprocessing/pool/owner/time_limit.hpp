@@ -8,27 +8,34 @@
 #include <cstdint>
 
 #include "multiprocessing/pool/owner/crew.hpp"
+#include "multiprocessing/pool/owner/soft_stop.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::detail {
 
-/// A pool's task_timeout.
+/// A pool's task_timeout, and its calls' own.
 class TimeLimit {
   public:
-    explicit TimeLimit(Timeout limit) : limit_(limit) {}
+    explicit TimeLimit(Timeout limit) : limit_(limit), shortest_(limit) {}
 
-    [[nodiscard]] bool is_set() const noexcept { return !limit_.is_forever(); }
+    /// Returns whether there is a limit, the pool's or that of any call so far.
+    [[nodiscard]] bool is_set() const noexcept { return !shortest_.is_forever(); }
+
+    /// Notes a call's own limit. @returns it in seconds, as Batch::time_limit
+    [[nodiscard]] float note_limit(Timeout limit) noexcept;
 
     /// Returns how often to look, in milliseconds.
     [[nodiscard]] int tick() const noexcept;
 
-    /// Kills the workers whose task has taken too long. @param lock the crew's
-    [[gnu::cold]] void end_slow_tasks(Crew& crew, Crew::Lock& lock) const;
+    /// Ends the tasks of the workers whose task has taken too long. @param lock the crew's
+    [[gnu::cold]] void end_slow_tasks(Crew& crew, const SoftStop& how, Crew::Lock& lock) const;
 
   private:
-    void look_at(Crew& crew, std::uint32_t slot, Crew::Lock& lock) const;
+    void look_at(Crew& crew, std::uint32_t slot, const SoftStop& how, Crew::Lock& lock) const;
+    [[nodiscard]] Timeout limit_of(const Batch* batch) const noexcept;
 
     Timeout limit_;
+    Timeout shortest_;
 };
 
 }  // namespace multiprocessing::detail

@@ -40,9 +40,17 @@ struct Watcher::Watched {
 
 MULTIPROCESSING_INLINE Watcher::Watcher(Workplace& place)
     : place_(place),
-      settlement_(place.options.retries, place.options.task_timeout),
+      settlement_(place.options.retries, place.options.task_timeout,
+                  place.options.rules.memory_limit),
+      memory_watch_(place.options.rules.memory_limit),
       time_limit_(place.options.task_timeout) {
-    settlement_.open(*place.board, place.entries);
+    settlement_.open(*place.board, place.entries, place.delays, place.history);
+    looks_ = time_limit_.is_set() || place.delays.is_set() || place.soft_stop.is_set() ||
+             memory_watch_.is_set();
+}
+
+MULTIPROCESSING_INLINE bool Watcher::misses_new_tasks() const noexcept {
+    return (looks_ && !ticking_) || place_.roster.has_vacancies();
 }
 
 MULTIPROCESSING_INLINE void Watcher::run() {
@@ -58,6 +66,7 @@ MULTIPROCESSING_INLINE void Watcher::run() {
     is_over_ = true;
     while (!survive([&] {
         if (!lock.owns_lock()) lock.lock();
+        place_.soft_stop.ask_all(*place_.crew, *place_.board, lock);
         place_.crew->end(termination_grace, lock);
     })) {
     }
@@ -104,7 +113,7 @@ MULTIPROCESSING_INLINE void Watcher::watch_once(std::vector<pollfd>& ends,
     for (const Watched& each : watched) {
         if (each.has_ended) all_buried &= bury(each.slot);
     }
-    if (ticking_) time_limit_.end_slow_tasks(*place_.crew, lock);
+    if (ticking_) look_at_tasks(lock);
     lock.unlock();
     if (!all_buried) ::usleep(restart_delay * 1000);
 }
@@ -127,24 +136,49 @@ MULTIPROCESSING_INLINE bool Watcher::prepare_poll(std::vector<pollfd>& ends,
         if (!member.child) continue;
         ends.push_back({member.child->end_descriptor(), POLLIN, 0});
         watched.push_back({slot, member.child});
-        any_under_way |= time_limit_.is_set() && place_.crew->batch_under_way(slot) != nullptr;
+        any_under_way |= looks_ && place_.crew->batch_under_way(slot) != nullptr;
     }
-    ticking_ = time_limit_.is_set() && (work_left || any_under_way);
+    // After that: a chunk that is not under way any more has left its note before.
+    if (place_.delays.is_set()) place_.delays.take_notes(*place_.board, place_.pending);
+    const bool some_rest = !place_.delays.is_empty();
+    ticking_ = looks_ && (work_left || any_under_way || some_rest);
+    // Workers on demand: who looked free may have taken another chunk meanwhile.
+    looks_again_ = work_left && place_.roster.has_vacancies();
     // Only closed pools run out of workers; a start that failed is tried again.
-    return !watched.empty() || phase != PoolBoard::closing || work_left;
+    return !watched.empty() || phase != PoolBoard::closing || work_left || some_rest;
 }
 
 MULTIPROCESSING_INLINE int Watcher::poll_milliseconds() const noexcept {
     if (missing_workers_) return restart_delay;
-    if (!ticking_) return settlement_.has_looked_at_memory() ? -1 : first_look_delay;
-    return time_limit_.tick();
+    int tick = looks_again_ ? second_look_delay : longest_tick;
+    if (!ticking_) {
+        if (looks_again_) return tick;
+        return settlement_.has_looked_at_memory() ? -1 : first_look_delay;
+    }
+    if (time_limit_.is_set()) tick = (std::min)(tick, time_limit_.tick());
+    if (memory_watch_.is_set()) tick = (std::min)(tick, memory_watch_.tick());
+    if (place_.soft_stop.is_set()) tick = (std::min)(tick, place_.soft_stop.tick());
+    if (place_.delays.is_set()) tick = (std::min)(tick, place_.delays.tick());
+    return tick;
+}
+
+/// Looks at the tasks under way, and at those that rest.
+MULTIPROCESSING_INLINE void Watcher::look_at_tasks(Lock& lock) {
+    if (time_limit_.is_set()) time_limit_.end_slow_tasks(*place_.crew, place_.soft_stop, lock);
+    if (memory_watch_.is_set()) memory_watch_.end_big_tasks(*place_.crew, *place_.board, lock);
+    if (place_.soft_stop.is_set()) place_.soft_stop.end_deaf_tasks(*place_.crew, lock);
+    if (place_.delays.is_set()) {
+        place_.delays.take_notes(*place_.board, place_.pending);
+        place_.delays.look(*place_.board, place_.entries);
+    }
 }
 
 // --- new workers ---
 
 /// Has the missing workers started. The thread that starts them wakes this one.
 MULTIPROCESSING_INLINE void Watcher::replace_workers() {
-    for (std::uint32_t slot = 0; slot < place_.crew->size(); ++slot) {
+    std::uint32_t hires = place_.roster.hires();
+    for (std::uint32_t slot = 0; slot < place_.roster.size() && hires != 0; ++slot) {
         CrewMember& member = (*place_.crew)[slot];
         if (member.child || member.expected) continue;
         if (last_start_failed_ && monotonic_now() < next_start_) {
@@ -153,6 +187,7 @@ MULTIPROCESSING_INLINE void Watcher::replace_workers() {
         }
         place_.recruiter.send([this, slot] { replace(slot); });
         member.expected = true;
+        --hires;
     }
 }
 
@@ -172,6 +207,10 @@ MULTIPROCESSING_INLINE void Watcher::replace(std::uint32_t slot) noexcept {
     {
         const std::lock_guard guard(place_.mutex);
         if (is_over_) return;
+        if (slot >= place_.roster.size()) {  // the pool has become smaller meanwhile
+            (*place_.crew)[slot].expected = false;
+            return;
+        }
         orders = place_.crew->expect(slot);
     }
     std::shared_ptr<Child> child;
@@ -206,7 +245,8 @@ MULTIPROCESSING_INLINE void Watcher::kill_if_cancelled(std::uint32_t slot, Lock&
         const auto pending = place_.entries.find(heap().offset_of(batch));
         return pending != nullptr && pending->kills_workers();
     };
-    place_.crew->kill_if(slot, Doom::cancelled, lock, std::ref(is_at_a_cancelled_batch));
+    place_.soft_stop.end_if(*place_.crew, slot, Doom::cancelled, lock,
+                            std::ref(is_at_a_cancelled_batch));
 }
 
 MULTIPROCESSING_INLINE void Watcher::note_failed_start(std::uint32_t slot,
@@ -241,7 +281,11 @@ MULTIPROCESSING_INLINE bool Watcher::bury(std::uint32_t slot) {
 [[gnu::noinline]] MULTIPROCESSING_INLINE void Watcher::settle(std::uint32_t slot_index) {
     CrewMember& member = (*place_.crew)[slot_index];
     if (!member.child) return;
-    const WorkerEnd end{*member.child->exitcode(), member.child->pid(), member.ticket, member.doom};
+    // One that has ended because it was asked to: not by itself.
+    const Doom doom =
+        member.doom == Doom::none && place_.crew->is_asked(slot_index) ? member.asked : member.doom;
+    const WorkerEnd end{*member.child->exitcode(), member.child->pid(), slot_index, member.ticket,
+                        doom};
     state().remove(*member.child);
     WorkerSlot& slot = place_.board->worker_slots()[slot_index];
     const bool held_a_chunk = settlement_.settle(slot, end);
@@ -250,6 +294,13 @@ MULTIPROCESSING_INLINE bool Watcher::bury(std::uint32_t slot) {
     place_.board->spinner.compare_exchange_strong(as_spinner, 0);
     slot.entry.store(0);
     member.child.reset();
+    // It may have been woken for new work, and have ended before it took any. Who replaces it may
+    // be long in coming, or need not come.
+    if (place_.entries.has_untaken_chunks()) announce_work(*place_.board, 1, false);
+    if (member.told_to_leave || slot.stay.load() == Stay::left_idle) {
+        place_.board->logs()[slot_index].pid.store(0, std::memory_order_relaxed);
+        return log_burial(slot_index, end);
+    }
     const bool was_ready = slot.ready.load() != 0;
     const bool finished_some =
         place_.board->logs()[slot_index].recorded.load() != member.records_before;
@@ -260,12 +311,13 @@ MULTIPROCESSING_INLINE bool Watcher::bury(std::uint32_t slot) {
         note_useless_start(was_ready ? "before they take a task" : "before they are ready",
                            end.exitcode);
     }
-    // It may have been woken for new work, and have died before it took any. Who replaces it may be
-    // long in coming.
-    if (place_.entries.has_untaken_chunks()) announce_work(*place_.board, 1, false);
+    log_burial(slot_index, end);
+}
+
+MULTIPROCESSING_INLINE void Watcher::log_burial(std::uint32_t slot, const WorkerEnd& end) {
     place_.log_later([&] {
-        return "cleaning up worker " + std::to_string(slot_index) + " (pid " +
-               std::to_string(end.pid) + ", exitcode " + std::to_string(end.exitcode) + ")";
+        return "cleaning up worker " + std::to_string(slot) + " (pid " + std::to_string(end.pid) +
+               ", exitcode " + std::to_string(end.exitcode) + ")";
     });
 }
 
@@ -275,7 +327,7 @@ MULTIPROCESSING_INLINE void Watcher::note_useless_start(const char* how, int exi
     if (const Offset failure = place_.board->failure.load()) {
         const PayloadView payload(heap().at(failure));
         InputArchive archive(payload.bytes(), payload.handles());
-        place_.break_locked("a process initializer failed: " + archive.read<std::string>());
+        place_.break_locked(archive.read<std::string>());
         return;  // the text goes with the board
     }
     // A SIGKILL comes from outside, and may be meant for the present workers only.

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/heap.hpp"
@@ -21,10 +22,17 @@
 #include "multiprocessing/pool/board/board.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
 #include "multiprocessing/pool/calls/pending_list.hpp"
+#include "multiprocessing/pool/insight/history.hpp"
+#include "multiprocessing/pool/options.hpp"
 #include "multiprocessing/pool/owner/crew.hpp"
-#include "multiprocessing/pool/owner/entry_list.hpp"
+#include "multiprocessing/pool/owner/delays.hpp"
+#include "multiprocessing/pool/owner/door.hpp"
+#include "multiprocessing/pool/owner/lanes.hpp"
 #include "multiprocessing/pool/owner/pending_batch.hpp"
 #include "multiprocessing/pool/owner/recruiter.hpp"
+#include "multiprocessing/pool/owner/roster.hpp"
+#include "multiprocessing/pool/owner/soft_stop.hpp"
+#include "multiprocessing/pool/worker/setup.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::detail {
@@ -36,6 +44,9 @@ struct SupervisorOptions {
     std::uint32_t retries;
     std::uint32_t log_size;  // chunks that each worker's log has room for
     Timeout task_timeout;
+    StaffWishes staff = {};
+    WorkerSetup setup = {};
+    TaskRules rules;
 };
 
 /// Wakes the thread that watches.
@@ -99,19 +110,28 @@ class Workplace {
     Courier courier;
     Recruiter recruiter;
     WakeDescriptor wake;
+    const SoftStop soft_stop;
     std::atomic<std::uint32_t> withdrawals{0};  // changes when calls are given up
 
     mutable LocalMutex mutex;  // guards what follows
     std::unique_ptr<Crew> crew;
-    EntryList entries;
+    Lanes entries;
+    Roster roster;
+    Delays delays;
+    Door door;
     PendingList<PendingBatch> pending;
+    History history;
     std::exception_ptr broken;
+    std::vector<Offset> former_exit_messages;  // a worker may be reading one
 
   private:
     [[gnu::cold]] void log_line_later(std::string line);
     template <class Errand>
     [[gnu::cold]] void send_or_skip(Errand errand) noexcept;
     [[gnu::cold]] void make_board();
+    [[nodiscard]] bool needs_policy() const noexcept;
+    [[gnu::cold]] void make_policy();
+    [[gnu::cold]] void free_policy() noexcept;
 
     const std::uint32_t owner_depth_ = fork_depth();
 };

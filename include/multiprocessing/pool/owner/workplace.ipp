@@ -10,7 +10,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 
@@ -18,6 +17,7 @@
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/pool/board/own_memory.hpp"
 #include "multiprocessing/pool/board/worker_log.hpp"
 #include "multiprocessing/reduction.hpp"
 
@@ -49,13 +49,21 @@ MULTIPROCESSING_INLINE Descriptor WakeDescriptor::make() {
 
 MULTIPROCESSING_INLINE Workplace::Workplace(const SupervisorOptions& wishes,
                                             std::unique_ptr<Crew> workers)
-    : options(wishes), crew(std::move(workers)) {
+    : options(wishes),
+      soft_stop(wishes.rules.grace),
+      crew(std::move(workers)),
+      delays(wishes.rules),
+      door(wishes.rules.max_pending) {
     make_board();
     try {
+        make_policy();
         entries.open(*board);
         crew->open(*board);
+        roster.open(*board, *crew, entries, options.workers, options.staff);
+        note_setup(*board, options.setup);
     } catch (...) {
-        deallocate(board);
+        free_policy();
+        free_board(*board);
         throw;
     }
 }
@@ -63,8 +71,11 @@ MULTIPROCESSING_INLINE Workplace::Workplace(const SupervisorOptions& wishes,
 MULTIPROCESSING_INLINE Workplace::~Workplace() {
     if (fork_depth() != owner_depth_) return;  // a forked child's copy: it is the parent's
     entries.clear();
+    free_policy();
     if (const Offset failure = board->failure.load()) destroy_payload(heap().at(failure));
-    deallocate(board);
+    for (const Offset message : former_exit_messages) destroy_payload(heap().at(message));
+    drop_setup(*board);
+    free_board(*board);
 }
 
 MULTIPROCESSING_INLINE void Workplace::open(const std::weak_ptr<void>& owner) {
@@ -82,6 +93,7 @@ MULTIPROCESSING_INLINE void Workplace::stir() {
     announce_phase(*board);
     tell_of_withdrawn();
     wake.stir();
+    if (board->policy != 0) tell_of_begun(*heap().at<TaskPolicy>(board->policy));
 }
 
 MULTIPROCESSING_INLINE void Workplace::terminate_locked(const std::exception_ptr& error) {
@@ -116,14 +128,49 @@ MULTIPROCESSING_INLINE void Workplace::make_board() {
     const std::size_t head = sizeof(PoolBoard) + std::size_t{options.workers} * sizeof(WorkerSlot);
     const std::size_t logs = options.workers * WorkerLog::size_for(options.log_size);
     board = static_cast<PoolBoard*>(allocate_zeroed(head + logs));
-    board->worker_count = options.workers;
+    board->worker_count.store(options.workers);
+    board->staffing.first_count = options.workers;
+    board->staffing.most_idle = Staffing::for_ever;
     board->max_tasks = options.max_tasks;
     board->log_size = options.log_size;
     board->first_log = heap().offset_of(board) + head;
-    // More spinners than cores would only take the cores from each other.
-    const auto cores = static_cast<std::uint32_t>(usable_cpu_count());
-    board->may_spin = spinning_helps() && options.workers <= cores ? 1 : 0;
-    board->keeps_apart = options.workers > (std::max)(1u, cores / 2) && board->may_spin != 0;
+    board->staffing.cores = static_cast<std::uint32_t>(usable_cpu_count());
+    board->set_habits(options.workers);
+}
+
+MULTIPROCESSING_INLINE bool Workplace::needs_policy() const noexcept {
+    const TaskRules& rules = options.rules;
+    return (rules.retry_on && rules.retries != 0) || door.is_set() || soft_stop.is_set() ||
+           rules.leave_above != 0;
+}
+
+/// Tells the workers of the less usual options, if there are any.
+MULTIPROCESSING_INLINE void Workplace::make_policy() {
+    if (!needs_policy()) return;
+    const TaskRules& rules = options.rules;
+    if (rules.leave_above != 0 && private_memory(0) == 0) {
+        throw RuntimeError("max_memory_per_child and memory_limit need /proc, which tells how much "
+                           "memory a process has: mount it, or leave them out");
+    }
+    auto* const policy = static_cast<TaskPolicy*>(allocate_zeroed(sizeof(TaskPolicy)));
+    board->policy = heap().offset_of(policy);
+    policy->retries = options.retries;
+    policy->leave_above = rules.leave_above;
+    policy->asks_first = soft_stop.is_set() ? 1 : 0;
+    policy->rests_first = delays.is_set() ? 1 : 0;
+    if (rules.retry_on && rules.retries != 0) {
+        OutputArchive archive;
+        archive(rules.retry_on.matches());
+        policy->retry_on = heap().offset_of(make_payload(archive));
+    }
+}
+
+MULTIPROCESSING_INLINE void Workplace::free_policy() noexcept {
+    if (board->policy == 0) return;
+    auto* const policy = heap().at<TaskPolicy>(std::exchange(board->policy, 0));
+    delays.clear(*policy);
+    if (policy->retry_on != 0) destroy_payload(heap().at(policy->retry_on));
+    deallocate(policy);
 }
 
 }  // namespace multiprocessing::detail

@@ -21,12 +21,15 @@
 
 namespace multiprocessing::detail {
 
+class RetryRule;
+
 /// A chunk as its worker sees it.
 struct ChunkContext {
     Batch& batch;
     Chunk& chunk;
     std::uint32_t index;
     std::atomic<std::uint32_t>& item;  // where the worker notes which item it is at
+    RetryRule* retry = nullptr;        // null: what a task throws is its error
 };
 
 /// Reads the head of a payload in the heap.
@@ -42,8 +45,13 @@ struct ErrorHead {
     Offset previous;               // the error recorded before it, 0 none
     std::uint32_t item;            // in the chunk: the first item that has this error
     std::uint32_t count;           // how many items in a row have it
-    std::uint64_t thrown_by_task;  // whether a task threw it; else the owner has made it
+    std::uint32_t thrown_by_task;  // whether a task threw it; else the owner has made it
+    std::uint32_t attempts;        // how often the item was tried
 };
+
+/// How many items' errors this thread has noted. A worker counts its failures by it: a look at the
+/// chunk, which shares its cache line with another worker's, would cost more than a small task.
+inline constinit thread_local std::uint32_t failures_noted = 0;
 
 /// Notes the error of an item of a chunk, or of several items in a row. Errors after the chunk's
 /// first one are noted only where the batch keeps them.
@@ -54,8 +62,7 @@ struct ErrorHead {
 /// Makes the exception that lies at `error` again. Where the task was one of several, the exception
 /// says which one.
 /// @param item in the batch: the one whose error is wanted, where several have it
-[[gnu::cold]] std::exception_ptr read_error(const Batch& batch, const Chunk& chunk, Offset error,
-                                            std::uint64_t item);
+[[gnu::cold]] std::exception_ptr read_error(const Batch& batch, Offset error, std::uint64_t item);
 
 /// Returns the error of an item, 0 when it has none. An error of its own is older than one that it
 /// shares with all items that were lost with it.

@@ -19,28 +19,32 @@ namespace multiprocessing::detail {
                                                            const std::exception_ptr& error,
                                                            std::uint32_t count,
                                                            bool thrown_by_task) {
+    failures_noted += count;
     const Offset previous = chunk.error.load(std::memory_order_relaxed);
-    if (previous != 0 && batch.keep_errors == 0) return;
+    if (previous != 0 && batch.keep_errors == 0) {
+        chunk.failures.fetch_add(count, std::memory_order_relaxed);
+        return;
+    }
     OutputArchive archive;
-    archive(ErrorHead{previous, item, count, thrown_by_task});
+    const std::uint32_t attempts = (item == chunk.start ? chunk.attempts : 0) + 1;
+    archive(ErrorHead{previous, item, count, thrown_by_task ? 1u : 0u, attempts});
     save_exception(archive, error, state().name(), ::getpid());
     // The one store that commits the error. release: pairs with the acquire loads in find_error,
     // first_error and throw_first_error.
     chunk.error.store(heap().offset_of(make_payload(archive)), std::memory_order_release);
+    chunk.failures.fetch_add(count, std::memory_order_relaxed);
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE std::exception_ptr read_error(const Batch& batch,
-                                                                       const Chunk& chunk,
                                                                        Offset error,
                                                                        std::uint64_t item) {
     const PayloadView payload(heap().at(error));
     InputArchive archive(payload.bytes(), payload.handles());
     const auto head = archive.read<ErrorHead>();
-    const bool is_of_owner = !head.thrown_by_task;  // whose error names the task already
+    const bool is_of_owner = head.thrown_by_task == 0;  // whose error names the task already
     const bool is_only_one = batch.item_count == 1 && batch.keep_errors == 0;
     if (is_of_owner || is_only_one) return load_exception(archive);
-    const std::uint32_t lost = chunk.start == head.item ? chunk.attempts : 0;
-    return load_exception(archive, describe_task(batch, item, lost + 1));
+    return load_exception(archive, describe_task(batch, item, head.attempts));
 }
 
 MULTIPROCESSING_INLINE Offset find_error(const Chunk& chunk, std::uint32_t item) noexcept {
@@ -68,8 +72,7 @@ MULTIPROCESSING_INLINE void throw_first_error(Batch& batch) {
         const Offset error = chunk.error.load(std::memory_order_acquire);
         if (error == 0) continue;
         const std::uint64_t first = std::uint64_t{index} * batch.chunk_size;
-        std::rethrow_exception(
-            read_error(batch, chunk, error, first + head_of<ErrorHead>(error).item));
+        std::rethrow_exception(read_error(batch, error, first + head_of<ErrorHead>(error).item));
     }
 }
 

@@ -17,6 +17,7 @@
 
 #include "multiprocessing/pool/tasks/items.hpp"
 #include "multiprocessing/pool/tasks/results.hpp"
+#include "multiprocessing/pool/tasks/retry_rule.hpp"
 
 namespace multiprocessing::detail {
 
@@ -31,9 +32,10 @@ class ChunkRunner {
     ChunkRunner& operator=(const ChunkRunner&) = delete;
     virtual ~ChunkRunner() = default;
 
-    /// Runs the chunk's items that are not settled. What a call throws becomes its item's error.
+    /// Runs the chunk's items that are not settled. What a call throws becomes its item's error,
+    /// unless it is to be tried again.
     /// @throws ExitRequest; any other exception is a failure outside of the calls, see first_lost
-    virtual void run(const ChunkContext& context) = 0;
+    virtual RunEnd run(const ChunkContext& context) = 0;
 
     /// Returns the first item without a result or an error, after a run that threw.
     [[nodiscard]] std::uint32_t first_lost(const ChunkContext& context) const noexcept;
@@ -160,7 +162,7 @@ class TypedRunner final : public ChunkRunner {
         return std::make_unique<TypedRunner>(archive.read<F>());
     }
 
-    [[gnu::hot]] void run(const ChunkContext& context) override {
+    [[gnu::hot]] RunEnd run(const ChunkContext& context) override {
         const std::uint32_t size = context.batch.size_of(context.index);
         std::uint32_t item = context.chunk.start;
         ItemReader<Item> items(context, item);
@@ -174,11 +176,14 @@ class TypedRunner final : public ChunkRunner {
                 throw;
             } catch (...) {
                 leave_if_forked();
+                const RunEnd next = next_try(context, item);
+                if (next != RunEnd::finished) return results.commit(), next;
                 record_error(context.batch, context.chunk, item, std::current_exception());
                 results.skip();
             }
         }
         results.commit();
+        return RunEnd::finished;
     }
 
   private:

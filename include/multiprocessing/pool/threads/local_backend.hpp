@@ -19,6 +19,8 @@
 #include "multiprocessing/pool/board/worker_log.hpp"
 #include "multiprocessing/pool/calls/stream.hpp"
 #include "multiprocessing/pool/calls/stream_input.hpp"
+#include "multiprocessing/pool/captured.hpp"
+#include "multiprocessing/pool/insight/history.hpp"
 #include "multiprocessing/pool/tasks/items.hpp"
 #include "multiprocessing/pool/threads/thread_call.hpp"
 
@@ -91,7 +93,9 @@ class LocalSource final : public StreamSource<R> {
         if (read.empty()) return nullptr;
         auto call = std::make_shared<TypedThreadCall<F, Item, spread, void>>(
             f_, std::move(read), static_cast<std::uint32_t>(chunk_size_));
-        crew_->submit(call, true);
+        call->set_first_item(items_before_);
+        items_before_ += items;
+        crew_->submit(call, {.of_stream = true});
         return call;
     }
 
@@ -109,6 +113,7 @@ class LocalSource final : public StreamSource<R> {
     F f_;
     StreamInput<View> input_;
     const std::size_t chunk_size_;
+    std::uint64_t items_before_ = 0;
 };
 
 /// Gives calls to what runs them within this process.
@@ -126,16 +131,26 @@ class LocalBackend {
     template <class F, bool spread>
     using ListedItem = detail::ListedItem<F, spread>;
 
+    /// Ends the compilation if F captures output, which threads have in common.
+    template <class F>
+    static consteval void require_output_of_its_own() {
+        static_assert(runs_in_caller || !is_captured_call<F>,
+                      "multiprocessing: mp::captured needs worker processes: what the threads of a "
+                      "ThreadPool print cannot be told apart. Use a Pool");
+    }
+
     /// Makes the crew.
     /// @param traced chunks that each worker's log has room for
-    void open(std::uint32_t threads, std::uint32_t traced, std::function<void()> initialize) {
+    void open(std::uint32_t threads, std::uint32_t traced, const TaskRules& rules,
+              std::function<void()> initialize) {
         crew_ = std::make_shared<Crew>();
-        crew_->start(threads, traced, std::move(initialize));
+        crew_->start(threads, traced, rules, std::move(initialize));
     }
 
     template <class F, class Element, bool spread>
     static consteval bool require_callable() {
         static_assert(is_function_like<F>(), "multiprocessing: this is not a function");
+        require_output_of_its_own<F>();
         if constexpr (!is_function_like<F>()) {
             return false;
         } else {
@@ -145,6 +160,7 @@ class LocalBackend {
     template <class F, class... Args>
     static consteval bool require_call() {
         static_assert(is_function_like<F>(), "multiprocessing: this is not a function");
+        require_output_of_its_own<F>();
         require_arguments_fit<F, Args...>();
         return is_function_like<F>() && arguments_fit<F, Args...>;
     }
@@ -157,9 +173,11 @@ class LocalBackend {
     /// @tparam waits whether the caller waits until the call is over: an item that is an lvalue in
     ///         the range is then used where it lies
     template <bool spread, bool waits, class F, class Range>
-    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size) const {
+    Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size,
+                const CallWish& wish) const {
         using Element = std::ranges::range_reference_t<Range>;
         using Item = StoredItem<F, Element, spread>;
+        if (!wish.timeout.is_forever()) throw_no_timeout();
         using Place = std::conditional_t<waits, PlaceOf<F, Element, Item, spread>, void>;
         constexpr bool in_place = !std::is_void_v<Place>;
         static_assert(in_place || std::is_constructible_v<Item, Element>,
@@ -177,7 +195,7 @@ class LocalBackend {
         }
         auto call = std::make_shared<TypedThreadCall<F, Item, spread, Place>>(f, std::move(items),
                                                                               chunk_size);
-        crew_->submit(call, false);
+        crew_->submit(call, {.caller_waits = waits, .wish = wish});
         return call;
     }
 
@@ -193,10 +211,13 @@ class LocalBackend {
     [[nodiscard]] const char* state_name() const noexcept { return crew_->state_name(); }
     void forget(const Call& call) const { crew_->forget(call); }
     [[nodiscard]] auto& courier() const noexcept { return crew_->courier(); }
+    void resize(std::uint32_t workers) const { crew_->resize(workers); }
     void close() const { crew_->close(); }
     void terminate() const { crew_->terminate(); }
     void join() const { crew_->join(); }
     [[nodiscard]] LocalLogs logs() const { return crew_->logs(); }
+    [[nodiscard]] History history() const { return crew_->history(); }
+    void wait_for_records() const noexcept {}
     [[nodiscard]] const std::shared_ptr<Crew>& crew() const noexcept { return crew_; }
 
     template <class R>

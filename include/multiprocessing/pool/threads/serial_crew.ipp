@@ -19,8 +19,10 @@
 namespace multiprocessing::detail {
 
 MULTIPROCESSING_INLINE void SerialCrew::start(std::uint32_t workers, std::uint32_t traced,
+                                              const TaskRules& rules,
                                               const std::function<void()>& initialize) {
     workers_ = workers;
+    rules_ = rules;
     logs_ = LocalLogs(1, traced);
     WorkerLog& log = logs_.view()[0];
     log.pid = static_cast<std::uint32_t>(::gettid());
@@ -36,28 +38,35 @@ MULTIPROCESSING_INLINE void SerialCrew::start(std::uint32_t workers, std::uint32
 }
 
 MULTIPROCESSING_INLINE void SerialCrew::submit(const std::shared_ptr<ThreadCall>& call,
-                                               bool of_stream) {
+                                               const SubmitOptions& how) {
     {
         const std::lock_guard guard(mutex_);
-        check_running_locked(of_stream);
-        call->set_place(++last_order_, arrivals(), of_stream);
+        check_running_locked(how.of_stream);
+        call->set_place(++last_order_, arrivals(), how, rules_);
+        history_.note_call(last_order_, call->function(), how.of_stream);
     }
     for (;;) {
         if (is_terminated()) call->give_up_as_cancelled();
         const std::uint32_t chunk = call->take_chunk();
         if (chunk == call->chunk_count()) return call->let_go();
         const std::uint64_t begin = monotonic_now();
-        call->run_chunk(chunk);
+        const ChunkOutcome outcome = call->run_chunk(chunk);
         const std::uint64_t end = monotonic_now();
         const std::lock_guard guard(mutex_);
         const WorkerLogs logs = logs_.view();
-        record_chunk(logs[0], logs.capacity(), call->record_of(chunk, begin, end));
+        record_chunk(logs[0], logs.capacity(), call->record_of(chunk, begin, end), outcome);
     }
 }
 
 MULTIPROCESSING_INLINE void SerialCrew::check_running() const {
     const std::lock_guard guard(mutex_);
     check_running_locked(false);
+}
+
+MULTIPROCESSING_INLINE void SerialCrew::resize(std::uint32_t workers) {
+    const std::lock_guard guard(mutex_);
+    check_running_locked(false);
+    workers_.store(workers, std::memory_order_relaxed);
 }
 
 MULTIPROCESSING_INLINE void SerialCrew::close() {
@@ -95,6 +104,11 @@ MULTIPROCESSING_INLINE void SerialCrew::join() {
 MULTIPROCESSING_INLINE LocalLogs SerialCrew::logs() const {
     const std::lock_guard guard(mutex_);
     return logs_;
+}
+
+MULTIPROCESSING_INLINE History SerialCrew::history() const {
+    const std::lock_guard guard(mutex_);
+    return history_;
 }
 
 MULTIPROCESSING_INLINE bool SerialCrew::is_terminated() const {

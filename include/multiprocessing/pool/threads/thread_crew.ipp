@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -21,16 +22,17 @@
 namespace multiprocessing::detail {
 
 MULTIPROCESSING_INLINE void ThreadCrew::start(std::uint32_t threads, std::uint32_t traced,
+                                              const TaskRules& rules,
                                               std::function<void()> initialize) {
     initialize_ = std::move(initialize);
+    rules_ = rules;
     logs_ = LocalLogs(threads, traced);
     courier_.open(arrivals(), weak_from_this());
-    threads_ = std::vector<PoolThread>(threads);
     try {
-        for (std::uint32_t slot = 0; slot < threads; ++slot) {
-            threads_[slot].start_unblocked(
-                shared_from_this(), [this, slot, now = monotonic_now()] { work(slot, now); });
-        }
+        const std::lock_guard guard(mutex_);
+        size_.store(threads, std::memory_order_relaxed);
+        occupied_.resize(threads);
+        start_missing_locked();
     } catch (...) {
         end();
         throw;
@@ -38,17 +40,19 @@ MULTIPROCESSING_INLINE void ThreadCrew::start(std::uint32_t threads, std::uint32
 }
 
 MULTIPROCESSING_INLINE void ThreadCrew::submit(const std::shared_ptr<ThreadCall>& call,
-                                               bool of_stream) {
+                                               const SubmitOptions& how) {
     check_owner();
     Calls dropped;  // declared before the lock, so that calls are destroyed without it
-    const std::lock_guard guard(mutex_);
-    check_running_locked(of_stream);
-    call->set_place(++last_order_, arrivals(), of_stream);
-    queue_.push_back(call);
+    std::unique_lock guard(mutex_);
+    check_running_locked(how.of_stream);
+    if (rules_.max_pending != 0) come_in(guard, how);
+    call->set_place(++last_order_, arrivals(), how, rules_);
+    history_.note_call(last_order_, call->function(), how.of_stream);
+    queue_.push(call, how.wish.priority);
     try {
         note_locked(call, dropped);
     } catch (...) {
-        queue_.pop_back();
+        queue_.pop_latest(how.wish.priority);
         throw;
     }
     const std::uint32_t chunks = call->chunk_count();
@@ -59,10 +63,58 @@ MULTIPROCESSING_INLINE void ThreadCrew::submit(const std::shared_ptr<ThreadCall>
     }
 }
 
+/// Waits until one more call may wait for a thread. A task does not wait: the thread that it waited
+/// for may be its own.
+MULTIPROCESSING_INLINE void ThreadCrew::come_in(std::unique_lock<std::mutex>& lock,
+                                                const SubmitOptions& how) {
+    if (how.caller_waits || how.of_stream || is_own_thread()) return;
+    const Deadline deadline(how.wish.submit_timeout);
+    while (!has_place()) {
+        if (deadline.has_passed()) throw_no_place(rules_.max_pending);
+        // A call that is cancelled tells nobody, so nobody sleeps for longer.
+        begun_.wait_for(lock, (std::min)(deadline.left(), std::chrono::nanoseconds(50'000'000)));
+        check_running_locked(false);
+    }
+}
+
+MULTIPROCESSING_INLINE bool ThreadCrew::has_place() const {
+    std::size_t waiting = 0;
+    queue_.for_each([&](const auto& call) {
+        if (call->counts_as_waiting()) ++waiting;
+    });
+    return waiting < rules_.max_pending;
+}
+
 MULTIPROCESSING_INLINE void ThreadCrew::check_running() const {
     check_owner();
     const std::lock_guard guard(mutex_);
     check_running_locked(false);
+}
+
+MULTIPROCESSING_INLINE void ThreadCrew::resize(std::uint32_t threads) {
+    check_owner();
+    const std::lock_guard guard(mutex_);
+    check_running_locked(false);
+    if (threads > occupied_.size()) {
+        logs_.add(threads - static_cast<std::uint32_t>(occupied_.size()));
+        occupied_.resize(threads);
+    }
+    size_.store(threads, std::memory_order_relaxed);
+    work_.notify_all();  // those that are to leave
+    start_missing_locked();
+}
+
+/// Starts a thread for each place that has none. Threads that have ended are forgotten.
+MULTIPROCESSING_INLINE void ThreadCrew::start_missing_locked() {
+    threads_.remove_if(
+        [](const PoolThread& thread) { return !thread.was_started() || thread.has_ended(); });
+    for (std::uint32_t slot = 0; slot < size(); ++slot) {
+        if (occupied_[slot]) continue;
+        PoolThread& thread = threads_.emplace_back();
+        thread.start_unblocked(shared_from_this(),
+                               [this, slot, now = monotonic_now()] { work(slot, now); });
+        occupied_[slot] = true;
+    }
 }
 
 MULTIPROCESSING_INLINE void ThreadCrew::close() {
@@ -122,6 +174,11 @@ MULTIPROCESSING_INLINE void ThreadCrew::end() {
 MULTIPROCESSING_INLINE const char* ThreadCrew::state_name() const noexcept {
     if (!is_owner()) return "INHERITED";
     return terminated_ ? "TERMINATE" : closed_ ? "CLOSE" : "RUN";
+}
+
+MULTIPROCESSING_INLINE History ThreadCrew::history() const {
+    const std::lock_guard guard(mutex_);
+    return history_;
 }
 
 MULTIPROCESSING_INLINE LocalLogs ThreadCrew::logs() const {
@@ -184,7 +241,8 @@ MULTIPROCESSING_INLINE void ThreadCrew::note_locked(const std::shared_ptr<Thread
 /// Ends all calls, with `error`; null: CancelledError. @returns what is to be let go later
 MULTIPROCESSING_INLINE ThreadCrew::Calls ThreadCrew::give_up_locked(
     const std::exception_ptr& error) {
-    Calls dropped(queue_.begin(), queue_.end());
+    Calls dropped;
+    queue_.for_each([&](const auto& call) { dropped.push_back(call); });
     queue_.clear();
     for (const auto& weak : calls_) {
         auto call = weak.lock();
@@ -206,6 +264,7 @@ MULTIPROCESSING_INLINE ThreadCrew::Calls ThreadCrew::give_up_locked(
 MULTIPROCESSING_INLINE void ThreadCrew::let_threads_leave() {
     leaving_ = true;
     work_.notify_all();
+    begun_.notify_all();
 }
 
 MULTIPROCESSING_INLINE void ThreadCrew::feed_streams() {
@@ -230,31 +289,40 @@ MULTIPROCESSING_INLINE void ThreadCrew::work(std::uint32_t slot, std::uint64_t s
     std::uint64_t now = monotonic_now();
     WorkerLog& log = logs_.view()[slot];
     log.pid = static_cast<std::uint32_t>(::gettid());
-    log.starts = 1;
+    log.starts = log.starts + 1;
     log.startup = now - started;
+    const auto is_surplus = [&] { return slot >= size(); };
     for (;;) {
-        if (queue_.empty() && !leaving_) {
-            work_.wait(lock, [this] { return leaving_ || !queue_.empty(); });
+        if (queue_.empty() && !leaving_ && !is_surplus()) {
+            work_.wait(lock, [&] { return leaving_ || is_surplus() || !queue_.empty(); });
             const std::uint64_t begin = std::exchange(now, monotonic_now());
             add_to(log.idle, now - begin);
+        }
+        if (is_surplus()) {
+            occupied_[slot] = false;
+            log.pid = 0;
+            // It may be the one thread that was woken for a call.
+            if (!queue_.empty()) work_.notify_one();
+            return;
         }
         if (queue_.empty()) return;
         std::shared_ptr<ThreadCall> call = queue_.front();
         const std::uint32_t chunk = call->take_chunk();
         if (chunk == call->chunk_count() || !call->has_untaken_chunks()) queue_.pop_front();
         lock.unlock();
+        if (rules_.max_pending != 0) begun_.notify_all();
         if (chunk == call->chunk_count()) {  // it was cancelled
             call->let_go();
             call.reset();
             lock.lock();
             continue;
         }
-        call->run_chunk(chunk);
+        const ChunkOutcome outcome = call->run_chunk(chunk);
         const std::uint64_t begin = std::exchange(now, monotonic_now());
         const ChunkRecord record = call->record_of(chunk, begin, now);
         call.reset();  // frees the results too, if nobody wants them
         lock.lock();
-        record_chunk(log, logs_.view().capacity(), record);
+        record_chunk(log, logs_.capacity(), record, outcome);
     }
 }
 

@@ -35,7 +35,9 @@ class LocalPool : public PoolInterface<LocalBackend<Crew>> {
     explicit LocalPool(int workers) : LocalPool(PoolOptions{.processes = workers}) {}
 
     /// Makes a pool with options as Pool takes them. What only a process can do has no effect: to
-    /// be replaced, to be killed when it takes too long, to be tried again when it died.
+    /// be replaced, to be killed when it takes too long, to be tried again when it died. Other
+    /// options that only worker processes have are a ValueError, because a program relies on them:
+    /// idle_timeout, grace, memory_limit and others.
     explicit LocalPool(const PoolOptions& options) { open(options, {}); }
 
     /// Makes workers that each call `initializer(args...)` before their first task. When that
@@ -53,17 +55,26 @@ class LocalPool : public PoolInterface<LocalBackend<Crew>> {
         });
     }
 
+    /// Does not compile: a pool within this process has no workers that end on their own.
+    template <class F, class... Args>
+    void on_exit(F&&, Args&&...) {
+        static_assert(std::is_void_v<F>,
+                      "multiprocessing: on_exit needs worker processes: a pool of threads, or of "
+                      "the serial context, has none. Call the function after join()");
+    }
+
     ~LocalPool() {
         if (this->backend_.crew()) this->backend_.crew()->end();
     }
 
   private:
     void open(const PoolOptions& options, std::function<void()> initializer) {
-        check_options(options);
+        check_local_options(options);
         this->buffersize_ = static_cast<std::size_t>(options.buffersize);
         this->shows_progress_ = options.progress;
         this->backend_.open(static_cast<std::uint32_t>(options.processes),
-                            static_cast<std::uint32_t>(options.traced), std::move(initializer));
+                            static_cast<std::uint32_t>(options.traced), TaskRules(options),
+                            std::move(initializer));
     }
 };
 

@@ -160,7 +160,8 @@ MULTIPROCESSING_INLINE std::string in_parentheses(const std::string& where) {
     return where.empty() ? std::string() : " (" + where + ")";
 }
 
-/// Returns a system_error's copy that says where it was thrown, and any other exception as it is.
+/// Returns a copy of a system_error or a TimeoutError that says where it was thrown, and any other
+/// exception as it is.
 MULTIPROCESSING_INLINE std::exception_ptr with_place(std::exception_ptr error,
                                                      const std::string& where) {
     if (where.empty()) return error;
@@ -170,6 +171,10 @@ MULTIPROCESSING_INLINE std::exception_ptr with_place(std::exception_ptr error,
         if (typeid(known) != typeid(std::system_error)) return error;
         const std::string text = without_code_text(known.what(), known.code());
         return caught([&] { throw std::system_error(known.code(), text + in_parentheses(where)); });
+    } catch (const TimeoutError& known) {
+        if (typeid(known) != typeid(TimeoutError)) return error;
+        const LostTask task{known.item(), known.attempts(), known.reason()};
+        return caught([&] { throw TimeoutError(known.what() + in_parentheses(where), task); });
     } catch (...) {
         return error;
     }

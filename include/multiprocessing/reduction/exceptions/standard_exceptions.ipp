@@ -209,14 +209,30 @@ struct RemoteErrorWay {
 struct WorkerLostWay {
     static void save(OutputArchive& archive) {
         with_current_exception<WorkerLost>([&](const WorkerLost& error) {
-            archive(std::string(error.what()), error.exitcode(), error.pid());
+            archive(std::string(error.what()), error.exitcode(), error.pid(),
+                    LostTask{error.item(), error.attempts(), error.reason()});
         });
     }
     static std::exception_ptr load(InputArchive& archive) {
         const auto what = load_value<std::string>(archive);
         const auto exitcode = load_value<int>(archive);
         const auto pid = load_value<pid_t>(archive);
-        return caught([&] { throw WorkerLost(what, exitcode, pid); });
+        const auto task = load_value<LostTask>(archive);
+        return caught([&] { throw WorkerLost(what, exitcode, pid, task); });
+    }
+};
+
+struct TimeoutErrorWay {
+    static void save(OutputArchive& archive) {
+        with_current_exception<TimeoutError>([&](const TimeoutError& error) {
+            archive(std::string(error.what()),
+                    LostTask{error.item(), error.attempts(), error.reason()});
+        });
+    }
+    static std::exception_ptr load(InputArchive& archive) {
+        const auto what = load_value<std::string>(archive);
+        const auto task = load_value<LostTask>(archive);
+        return caught([&] { throw TimeoutError(what, task); });
     }
 };
 
@@ -246,7 +262,7 @@ constexpr std::array<ExceptionWay, sizeof...(Es)> empties() {
 inline constexpr auto exceptions_of_text =
     texts<std::runtime_error, std::logic_error, std::invalid_argument, std::out_of_range,
           std::domain_error, std::length_error, std::range_error, std::overflow_error,
-          std::underflow_error, cereal::Exception, ProcessError, AuthenticationError, TimeoutError,
+          std::underflow_error, cereal::Exception, ProcessError, AuthenticationError,
           AbandonedError, BrokenProcessPool, EOFError, Empty, Full, ShutDown, BrokenBarrierError,
           RuntimeError, CancelledError, KeyError, IndexError, ValueError, TypeError,
           AssertionError>();
@@ -267,6 +283,7 @@ inline constexpr std::array other_exceptions{
     way<BufferTooShort, BufferTooShortWay>(),
     way<RemoteError, RemoteErrorWay>(),
     way<WorkerLost, WorkerLostWay>(),
+    way<TimeoutError, TimeoutErrorWay>(),
 };
 
 MULTIPROCESSING_INLINE const ExceptionWay* find_standard_exception(std::string_view name) {

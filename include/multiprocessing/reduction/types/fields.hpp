@@ -106,6 +106,28 @@ struct AnyScalar {
     operator U() const noexcept;
 };
 
+/// T is one of the types above. A class that can be made of anything must not be made of these, or
+/// structs that have such a field cannot be taken apart.
+template <class T>
+inline constexpr bool stands_for_any = false;
+template <>
+inline constexpr bool stands_for_any<AnyLvalue> = true;
+template <>
+inline constexpr bool stands_for_any<AnyRvalue> = true;
+template <>
+inline constexpr bool stands_for_any<AnyScalar> = true;
+template <class T>
+inline constexpr bool stands_for_any<AnyBase<T>> = true;
+template <class T>
+inline constexpr bool stands_for_any<AnyEmptyBase<T>> = true;
+#if defined(__clang__)
+template <>
+inline constexpr bool stands_for_any<AnyUnnamedUnion> = true;
+#else
+template <class T>
+inline constexpr bool stands_for_any<AnyButUnnamedUnion<T>> = true;
+#endif
+
 template <class Any, std::size_t>
 using Repeat = Any;
 
