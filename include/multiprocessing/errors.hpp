@@ -55,9 +55,9 @@ enum class LossReason {
 
 /// Which task of a pool was lost.
 struct LostTask {
-    std::uint64_t item = 0;      ///< its place in the call, from 0
-    std::uint32_t attempts = 0;  ///< how often it was tried; 0: the error is of no task
-    LossReason reason = LossReason::exit;
+    std::uint64_t item = 0;                ///< its place in the call, from 0
+    std::uint32_t attempts = 0;            ///< how often it was tried; 0: the error is of no task
+    LossReason reason = LossReason::exit;  ///< why
 };
 
 /// A result, a task or a wait took longer than the time it was given.

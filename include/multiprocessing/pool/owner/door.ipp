@@ -10,6 +10,7 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/pool/calls/submit_options.hpp"
 
 namespace multiprocessing::detail {
 

@@ -36,6 +36,7 @@ class Address {
 
     /// Returns "AF_UNIX" or "AF_INET", which stands for IPv6 too.
     [[nodiscard]] const char* family() const noexcept { return is_tcp() ? "AF_INET" : "AF_UNIX"; }
+    /// Returns whether it is a host and a port.
     [[nodiscard]] bool is_tcp() const noexcept { return port_ >= 0; }
     /// Returns whether the socket has a name and no file.
     [[nodiscard]] bool is_abstract() const noexcept { return !path_.empty() && path_[0] == '\0'; }
@@ -49,6 +50,7 @@ class Address {
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     /// @}
 
+    /// Compares their parts.
     friend bool operator==(const Address&, const Address&) = default;
     /// Prints it as Python does: `('localhost', 8000)`, `'/path/to.sock'`.
     friend std::string text_of(const Address& address);

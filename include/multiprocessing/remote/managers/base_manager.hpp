@@ -57,6 +57,7 @@ class BaseManager {
     /// Makes a manager; it is neither a server nor a client yet.
     /// @param address where the server is, or is to be; {}: a fresh Unix socket
     explicit BaseManager(connection::Address address = {}, BaseManagerOptions options = {});
+    /// Takes the other's server over.
     BaseManager(BaseManager&&) noexcept = default;
     /// Shuts its own server down, if it has started one, and takes the other's over.
     BaseManager& operator=(BaseManager&& other) noexcept;

@@ -67,9 +67,11 @@ class RemoteProxy {
     [[nodiscard]] T getvalue() const {
         return call<T>("#GETVALUE");
     }
+    /// @{
     /// Returns the text of the object there, as Python's str() and repr() of it.
     [[nodiscard]] std::string str() const { return call<std::string>("__str__"); }
     [[nodiscard]] std::string repr() const { return call<std::string>("__repr__"); }
+    /// @}
 
     /// @{
     /// Returns the name of its type, its id in the server, and the names of its methods.
@@ -89,6 +91,7 @@ class RemoteProxy {
 
     // --- for the library ---
 
+    /// Makes a proxy of what is referred to.
     explicit RemoteProxy(std::shared_ptr<detail::ObjectReference> reference) noexcept
         : reference_(std::move(reference)) {}
 

@@ -108,8 +108,8 @@ class RemoteQueue : public RemoteProxy {
 template <class K, class V>
 class RemoteDict : public RemoteProxy {
   public:
-    using key_type = K;
-    using mapped_type = V;
+    using key_type = K;     ///< of the keys
+    using mapped_type = V;  ///< of the values
 
     /// Makes an empty proxy.
     RemoteDict() = default;
@@ -149,8 +149,12 @@ class RemoteDict : public RemoteProxy {
     /// Takes all entries out.
     void clear() const { call("clear"); }
 
+    /// @{
+    /// Return how many entries there are, and whether there are none.
     [[nodiscard]] std::size_t size() const { return call<std::size_t>("__len__"); }
     [[nodiscard]] bool empty() const { return size() == 0; }
+    /// @}
+
     /// Returns a copy of all entries.
     [[nodiscard]] std::map<K, V> to_map() const { return call<std::map<K, V>>("copy"); }
     /// Returns the entries in the order of their insertion.

@@ -78,6 +78,7 @@ class object {
     /// @throws TypeError when the callee is no global
     static object call(const object& callee, std::span<const object> arguments,
                        const object& state = {});
+    /// Does the same for the arguments listed.
     static object call(const object& callee, std::initializer_list<object> arguments,
                        const object& state = {}) {
         return call(callee, std::span(arguments), state);
@@ -86,11 +87,13 @@ class object {
     /// @throws as call
     static object make_new(const object& cls, std::span<const object> arguments,
                            const object& state = {});
+    /// Does the same for the arguments listed.
     static object make_new(const object& cls, std::initializer_list<object> arguments,
                            const object& state = {}) {
         return make_new(cls, std::span(arguments), state);
     }
 
+    /// Says whether it is None.
     [[nodiscard]] bool is_none() const noexcept {
         return node().kind == detail::pickles::ValueKind::none;
     }
@@ -162,15 +165,19 @@ class object {
 
     // --- for the library ---
 
+    /// Makes the value that a part of a tree is.
     object(std::shared_ptr<const detail::pickles::OwnedTree> tree,
            detail::pickles::NodeNumber number) noexcept
         : tree_(std::move(tree)), number_(number) {}
 
+    /// @{
+    /// Return where its parts lie.
     [[nodiscard]] const detail::pickles::Tree& tree() const noexcept;
     [[nodiscard]] const detail::pickles::Node& node() const noexcept {
         return tree().at(tree_ != nullptr ? number_ : 0);  // what was moved away is None
     }
     [[nodiscard]] detail::pickles::Place place() const noexcept { return {tree(), node()}; }
+    /// @}
 
     /// Writes it to a message of the family.
     template <class Archive>
