@@ -155,7 +155,11 @@ bool is_at_rest(const Pool& pool, std::uint64_t tasks) {
                std::ranges::none_of(stats.losses,
                                     [&](const auto& loss) { return loss.pid == worker.pid; });
     };
-    return sum(stats, &mp::WorkerStats::tasks) == tasks &&
+    // A new worker may be ready before the pool counts it.
+    const auto starts = static_cast<std::size_t>(sum(stats, &mp::WorkerStats::starts));
+    const bool is_counted =
+        stats.losses.empty() || starts == stats.workers.size() + stats.losses.size();
+    return is_counted && sum(stats, &mp::WorkerStats::tasks) == tasks &&
            std::ranges::all_of(stats.workers, is_ready);
 }
 
