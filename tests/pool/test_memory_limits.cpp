@@ -67,6 +67,7 @@ TEMPLATE_TEST_CASE("A worker that has grown beyond max_memory_per_child is repla
 
 TEMPLATE_TEST_CASE("Neither the shared heap nor what was inherited counts as a worker's own",
                    "[pool]", START_METHODS) {
+    if (support::sanitized) return;  // their shadow of the shared heap is the worker's own
     const Tidy tidy;
     const std::vector<char> inherited(150 * mib, 'x');
     mp::RawArray<char> shared(150 * mib);
@@ -102,7 +103,7 @@ TEMPLATE_TEST_CASE("A task beyond memory_limit is ended, and its loss says why",
         CHECK(std::string(error.what()).find("memory_limit of 104857600 bytes") !=
               std::string::npos);
     }
-    CHECK(*leaked >= 90);
+    CHECK(*leaked >= (support::sanitized ? 10 : 90));  // their shadow of it counts too
     CHECK(*leaked < 300);
     REQUIRE(pool.map(square, numbers(20), 1).back() == 361);
 }

@@ -129,15 +129,19 @@ TEMPLATE_TEST_CASE("Callbacks of urgent calls do not wait for calls made before"
         const std::lock_guard guard(mutex);
         order.push_back(x);
     };
+    const auto kept = [&] {
+        const std::lock_guard guard(mutex);
+        return order;
+    };
     Gate second;
     const auto slow = pool.apply_async({.callback = keep}, second.task(), 1);
     const auto urgent = pool.apply_async({.callback = keep, .priority = 5}, square, 5);
     gate.open();
     REQUIRE(urgent.get() == 25);
-    REQUIRE(order == std::vector{25});
+    REQUIRE(kept() == std::vector{25});
     second.open();
     REQUIRE(slow.get() == 1);
-    REQUIRE(order == std::vector{25, 1});
+    REQUIRE(kept() == std::vector{25, 1});
 }
 
 TEST_CASE("A pool of threads has the same priorities", "[pool]") {

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/sanitizers.hpp"
 #include "multiprocessing/detail/system.hpp"
 
 namespace multiprocessing::detail {
@@ -84,7 +85,8 @@ MULTIPROCESSING_INLINE mapped_region map_again(const mapped_region& region, std:
     // It does not call map_file: in the header-only way every program compiles this function, and
     // Boost's constructor with its errors makes a program with a queue 1 % slower to compile.
     // MAP_NORESERVE: address space is not memory, but a strict overcommit policy would charge it.
-    void* const place = find_place_for_huge_pages(size);
+    // ThreadSanitizer takes what is mapped there by mmap, and not by mremap, for new memory.
+    void* const place = thread_sanitizer ? nullptr : find_place_for_huge_pages(size);
     const auto map = [=](std::size_t length) {
         // The place is a wish.
         return ::mmap(place, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);

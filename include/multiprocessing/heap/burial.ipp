@@ -65,7 +65,7 @@ MULTIPROCESSING_INLINE void free_all_of(SparesPage& page) noexcept {
 /// Gives back what a process held.
 MULTIPROCESSING_INLINE void sweep(ProcessRecord& record) noexcept {
     while (const Offset place = record.ledger.load(std::memory_order_acquire)) {
-        auto& page = *heap().at<LedgerPage>(place);
+        auto& page = *note_taken_over(heap().at<LedgerPage>(place));
         if (page.region == LedgerPage::spares) {
             free_all_of(*heap().at<SparesPage>(place));
         } else {

@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/sanitizers.hpp"
 
 namespace multiprocessing::detail {
 
@@ -105,6 +106,7 @@ MULTIPROCESSING_INLINE Offset Spans::pop(std::uint32_t span, unsigned size_class
 MULTIPROCESSING_INLINE bool Spans::try_push(std::atomic<std::uint64_t>& word, BlockList& list,
                                             std::uint32_t span, Offset block) noexcept {
     link_of(block).store(list.first() + std::uint64_t{1}, std::memory_order_relaxed);
+    note_given_away(&link_of(block));
     const auto place =
         static_cast<std::uint32_t>((block - Offset{span} * page_size) / block_alignment);
     std::uint64_t expected = list.word();
