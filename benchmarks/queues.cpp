@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "benchmarks/measure.hpp"
+#include "benchmarks/raw_bytes.hpp"
 
 namespace mp = multiprocessing;
 namespace bi = boost::interprocess;
@@ -210,24 +211,6 @@ double stream_of_size(std::size_t size) {
         [&] {
             for (long i = 0; i < count; ++i) queue.get();
         });
-}
-
-void write_all(int fd, const char* bytes, std::size_t size) {
-    while (size > 0) {
-        const ssize_t written = ::write(fd, bytes, size);
-        if (written <= 0) std::abort();
-        bytes += written;
-        size -= static_cast<std::size_t>(written);
-    }
-}
-
-void read_all(int fd, char* bytes, std::size_t size) {
-    while (size > 0) {
-        const ssize_t got = ::read(fd, bytes, size);
-        if (got <= 0) std::abort();
-        bytes += got;
-        size -= static_cast<std::size_t>(got);
-    }
 }
 
 double stream_of_size_through_pipe(std::size_t size) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "benchmarks/measure.hpp"
+#include "benchmarks/raw_bytes.hpp"
 
 namespace mp = multiprocessing;
 using measure::ours;
@@ -128,23 +129,6 @@ double call(long times) {
             if (adder.call<double>("add", 1.0, 2.0) != 3.0) std::abort();
         }
     });
-}
-
-void write_all(int fd, const char* bytes, std::size_t size) {
-    while (size > 0) {
-        const ssize_t written = ::write(fd, bytes, size);
-        if (written <= 0) std::abort();
-        bytes += written;
-        size -= static_cast<std::size_t>(written);
-    }
-}
-void read_all(int fd, char* bytes, std::size_t size) {
-    while (size > 0) {
-        const ssize_t got = ::read(fd, bytes, size);
-        if (got <= 0) std::abort();
-        bytes += got;
-        size -= static_cast<std::size_t>(got);
-    }
 }
 
 double raw_round_trip(long messages) {
