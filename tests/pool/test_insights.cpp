@@ -285,3 +285,26 @@ TEST_CASE("A worker's watch tells waiting from working", "[pool]") {
     }
     REQUIRE(clock.latest() == last);
 }
+
+TEST_CASE("A worker's watch follows the clock also where chunks are short", "[pool]") {
+    constexpr std::uint64_t most_wrong = 1'000'000;  // nanoseconds; the thread may have to wait
+    mp::detail::TaskClock clock;
+    std::uint64_t last = clock.latest();
+    std::uint64_t waited = 0;
+    bool in_order = true;
+    const std::uint64_t start = mp::detail::monotonic_now();
+    for (int i = 0; i < 100'000; ++i) {
+        const bool waits = i % 3 == 0;
+        if (waits) clock.stop_waiting();
+        const auto span = clock.finish_chunk(mp::detail::ticks());
+        in_order = in_order && span.free == last && span.begin >= span.free &&
+                   span.end >= span.begin && (waits || span.begin == span.free);
+        waited += span.begin - span.free;
+        last = span.end;
+    }
+    const std::uint64_t end = mp::detail::monotonic_now();
+    REQUIRE(in_order);
+    REQUIRE(waited <= last - start);
+    REQUIRE(last + most_wrong >= end);
+    REQUIRE(last <= end + most_wrong);
+}

@@ -225,6 +225,8 @@ void announce_phase(PoolBoard& board) noexcept;
 /// an entry that is marked (a hazard pointer).
 inline Entry& protect_head(const std::atomic<Offset>& list, WorkerSlot& slot) noexcept {
     Offset head = list.load();
+    // Still marked since it was the first one before: a full fence saved, once a chunk.
+    if (slot.entry.load(std::memory_order_relaxed) == head) return *heap().at<Entry>(head);
     for (;;) {
         slot.entry.store(head);  // seq_cst: before the load that follows
         const Offset again = list.load();
@@ -280,7 +282,11 @@ inline void tell_of_finished(PoolBoard& board, Batch& batch) noexcept {
 /// @param now in ticks
 inline void finish_chunk(PoolBoard& board, Batch& batch, std::uint32_t index, std::uint32_t ticket,
                          std::uint64_t now) noexcept {
-    batch.arrival.store(now, std::memory_order_relaxed);
+    // Only where this chunk may be the last one: each store would take the line of the batch's
+    // places from the other workers. Whoever takes the last chunk finds the cursor at the end.
+    if (batch.whole.cursor.load(std::memory_order_relaxed) >= batch.whole.end) {
+        batch.arrival.store(now, std::memory_order_relaxed);
+    }
     // The one store that commits the chunk. seq_cst: a thread that sees the phase sees the results;
     // see also tell_of_finished.
     batch.chunks()[index].state.store(ticket << 2 | Chunk::finished);

@@ -11,7 +11,7 @@
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/repr.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/pool/calls/pending_call.hpp"
 #include "multiprocessing/timeout.hpp"
 

@@ -20,7 +20,7 @@
 #include <utility>
 #include <variant>
 
-#include "multiprocessing/pool/board/spinning.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
 #include "multiprocessing/pool/calls/pending_call.hpp"
 #include "multiprocessing/pool/calls/stream_registry.hpp"

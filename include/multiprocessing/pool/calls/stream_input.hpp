@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "multiprocessing/pool/board/spinning.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 
 namespace multiprocessing::detail {
 

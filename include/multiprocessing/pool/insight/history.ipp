@@ -10,7 +10,7 @@
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/repr.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/pool/board/task_place.hpp"
 
 namespace multiprocessing {

@@ -10,8 +10,8 @@
 
 #include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/heap.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 
 namespace multiprocessing::detail {
 

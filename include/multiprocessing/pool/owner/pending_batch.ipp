@@ -10,7 +10,7 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/pool/tasks/results.hpp"
 #include "multiprocessing/timeout.hpp"
 

@@ -14,9 +14,9 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/heap/local_mutex.hpp"
 #include "multiprocessing/pool/board/board.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 #include "multiprocessing/process.hpp"
 
 namespace multiprocessing::detail {

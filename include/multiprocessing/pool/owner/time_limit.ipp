@@ -9,8 +9,8 @@
 #include <functional>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/pool/board/board.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 
 namespace multiprocessing::detail {
 

@@ -20,10 +20,10 @@
 #include <utility>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/heap/local_mutex.hpp"
 #include "multiprocessing/pool/board/board.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 #include "multiprocessing/pool/owner/workplace.hpp"
 #include "multiprocessing/pool/worker/worker.hpp"
 #include "multiprocessing/process.hpp"

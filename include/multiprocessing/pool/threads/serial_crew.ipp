@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 #include "multiprocessing/pool/threads/thread_call.hpp"
 #include "multiprocessing/reduction/exceptions/exceptions.hpp"
 

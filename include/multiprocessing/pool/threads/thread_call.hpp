@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "multiprocessing/detail/futex.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
-#include "multiprocessing/pool/board/spinning.hpp"
 #include "multiprocessing/pool/board/task_place.hpp"
 #include "multiprocessing/pool/board/worker_log.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"

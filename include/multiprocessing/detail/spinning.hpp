@@ -1,8 +1,8 @@
-// multiprocessing/pool/board/spinning.hpp
+// multiprocessing/detail/spinning.hpp
 //
 // How long a thread spins before it sleeps: as long as spinning has paid off lately. A wake-up
 // takes tens of microseconds, a look at a shared word less than one. But where all cores are busy,
-// a thread that spins keeps the one that it waits for from running. Floor 5.
+// a thread that spins keeps the one that it waits for from running. Floor 0.
 // SPDX-License-Identifier: MIT
 #pragma once
 
