@@ -82,6 +82,20 @@ MULTIPROCESSING_INLINE void write_all(ByteStream stream, std::span<iovec> parts)
     }
 }
 
+MULTIPROCESSING_INLINE std::size_t read_all_soon(ByteStream stream, std::span<std::byte> bytes,
+                                                 SpinBudget& waiting) {
+    ssize_t got = -1;
+    const auto has_come = [&] {
+        got = ::recv(stream.fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
+        return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+    };
+    if (stream.is_socket && !has_come()) waiting.spin(has_come);
+    if (got == 0) return 0;
+    // Errors come again, where they are handled.
+    const auto filled = static_cast<std::size_t>((std::max)(got, ssize_t{0}));
+    return filled + read_all(stream, bytes.subspan(filled));
+}
+
 MULTIPROCESSING_INLINE void throw_cut_off() {
     throw std::system_error(ECONNRESET, std::generic_category(), "got end of file during message");
 }

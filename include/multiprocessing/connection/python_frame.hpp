@@ -17,6 +17,7 @@
 #include <span>
 
 #include "multiprocessing/connection/byte_stream.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 
 namespace multiprocessing::detail {
 
@@ -50,10 +51,11 @@ struct PythonFraming {
     /// wait for the peer's acknowledgement of the header. @throws std::system_error EPIPE
     static void write(ByteStream stream, std::span<const std::byte> body);
 
-    /// Reads the header of the next message. @returns nothing at the end of the stream
+    /// Reads the header of the next message. @param waiting how long to look out for it before
+    /// sleeping @returns nothing at the end of the stream
     /// @throws std::system_error ECONNRESET when the stream ends within the header
     /// @throws ProcessError when the bytes are no such header
-    static std::optional<std::uint64_t> read_header(ByteStream stream);
+    static std::optional<std::uint64_t> read_header(ByteStream stream, SpinBudget& waiting);
 };
 
 }  // namespace multiprocessing::detail

@@ -66,10 +66,11 @@ MULTIPROCESSING_INLINE void PythonFraming::write(ByteStream stream,
     write_all(stream, parts);
 }
 
-MULTIPROCESSING_INLINE std::optional<std::uint64_t> PythonFraming::read_header(ByteStream stream) {
+MULTIPROCESSING_INLINE std::optional<std::uint64_t> PythonFraming::read_header(
+    ByteStream stream, SpinBudget& waiting) {
     std::array<std::byte, PythonHeader::long_size> bytes;
     const auto first = std::span(bytes).first(PythonHeader::short_size);
-    const std::size_t got = read_all(stream, first);
+    const std::size_t got = read_all_soon(stream, first, waiting);
     if (got == 0) return std::nullopt;
     if (got != first.size()) throw_cut_off();
     const std::optional<std::uint64_t> size = PythonHeader::read(first);

@@ -21,6 +21,7 @@
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/python_frame.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/local_mutex.hpp"
 
@@ -262,6 +263,7 @@ class ConnectionState {
     std::uint32_t message_depth_ = 0;  // the fork depth of the process that read it
     Cell cell_;                        // the beginning of the next message, if has_message_
     std::string python_message_;       // the same for CPython's wire: all of it
+    SpinBudget waiting_;               // for the next message of CPython's wire
 };
 
 }  // namespace multiprocessing::detail

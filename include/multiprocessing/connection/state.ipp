@@ -160,7 +160,7 @@ MULTIPROCESSING_INLINE void ConnectionState::require_bytes() const {
 
 MULTIPROCESSING_INLINE std::size_t ConnectionState::next_python_size() {
     check_readable();
-    const auto size = take_python([&] { return PythonFraming::read_header(stream()); });
+    const auto size = take_python([&] { return PythonFraming::read_header(stream(), waiting_); });
     if (!size) throw EOFError("the other end of the connection is closed");
     return static_cast<std::size_t>(*size);
 }
