@@ -71,16 +71,28 @@ namespace detail {
 
 /// The point on the monotonic clock at which a Timeout ends. It stays the same when a wait is
 /// interrupted and resumed, and when somebody sets the wall clock.
+///
+/// The deadline of a timeout of 0 has passed from the beginning. It never reads the clock, so a
+/// call that only looks once does not pay for that.
 class Deadline {
   public:
     using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC in libstdc++ and libc++
 
     Deadline(Timeout timeout)
-        : at_(timeout.is_forever() ? (Clock::time_point::max)() : add(Clock::now(), timeout)) {}
+        : at_(timeout.is_forever()                ? (Clock::time_point::max)()
+              : timeout.nanoseconds().count() > 0 ? add(Clock::now(), timeout)
+                                                  : passed) {}
 
     [[nodiscard]] bool is_forever() const noexcept { return at_ == (Clock::time_point::max)(); }
 
-    [[nodiscard]] bool has_passed() const { return !is_forever() && Clock::now() >= at_; }
+    [[nodiscard]] bool has_passed() const {
+        return at_ == passed || (!is_forever() && Clock::now() >= at_);
+    }
+
+    /// Returns the one of the two that passes first.
+    friend Deadline earlier(const Deadline& a, const Deadline& b) noexcept {
+        return b.at_ < a.at_ ? b : a;
+    }
 
     /// Returns the time left, at least zero.
     [[nodiscard]] std::chrono::nanoseconds left() const;
@@ -89,6 +101,8 @@ class Deadline {
     [[nodiscard]] timespec left_as_timespec(std::chrono::nanoseconds limit) const;
 
   private:
+    static constexpr Clock::time_point passed = (Clock::time_point::min)();
+
     static Clock::time_point add(Clock::time_point now, Timeout timeout);
 
     Clock::time_point at_;

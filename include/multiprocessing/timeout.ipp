@@ -23,6 +23,7 @@ namespace detail {
 
 MULTIPROCESSING_INLINE std::chrono::nanoseconds Deadline::left() const {
     if (is_forever()) return (std::chrono::nanoseconds::max)();
+    if (at_ == passed) return std::chrono::nanoseconds(0);
     const auto now = Clock::now();
     return now >= at_ ? std::chrono::nanoseconds(0) : at_ - now;
 }

@@ -20,7 +20,7 @@ namespace multiprocessing::detail {
 MULTIPROCESSING_INLINE ObjectGlance::ObjectGlance(ObjectState& state) : state_(state) {
     if (state_.is_frozen()) return;
     try {
-        holds_ = state_.acquire(Deadline(Timeout(std::chrono::milliseconds(10))));
+        holds_ = state_.acquire(true, std::chrono::milliseconds(10));
         if (!holds_) obstacle_ = "in use";
     } catch (const AbandonedError&) {
         obstacle_ = "abandoned";  // half changed: its pointers may lead anywhere

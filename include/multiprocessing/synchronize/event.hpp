@@ -63,7 +63,8 @@ class Event {
     /// **Blocking**: until then, at most for `timeout`. A signal does not end the wait.
     /// @returns whether it was set; true also when it was cleared right after
     bool wait(Timeout timeout = std::nullopt) const {
-        return handle_->wait(detail::Deadline(timeout));
+        // The deadline reads the clock, so it is made only when there is something to wait for.
+        return is_set() || handle_->wait(detail::Deadline(timeout));
     }
 
     /// Two handles are equal when they are handles on the same event.

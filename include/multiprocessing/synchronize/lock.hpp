@@ -65,19 +65,16 @@ struct LockState : SharedObject {
         owner.store(Family::pack(known_self()), std::memory_order_release);  // pairs with is_mine
     }
 
-    bool acquire(const Deadline& deadline) {
-        if (is_recursive() && is_mine()) return enter_again();
-        if (!word.acquire(deadline)) return false;
-        note_owner();
-        return true;
-    }
-
     bool acquire(bool block, Timeout timeout) {
         if (block && timeout.is_forever()) {
             lock();
             return true;
         }
-        return acquire(Deadline(block ? timeout : Timeout(0)));
+        if (is_recursive() && is_mine()) return enter_again();
+        // The deadline reads the clock, so it is made only when there is something to wait for.
+        if (!word.try_fast() && !word.acquire(Deadline(block ? timeout : Timeout(0)))) return false;
+        note_owner();
+        return true;
     }
 
     /// Takes the lock, waiting as long as it takes.

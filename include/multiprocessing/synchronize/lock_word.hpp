@@ -68,7 +68,7 @@ class LockWord {
     /// Takes the lock if it can be had at once. A dead holder is noticed.
     /// @throws AbandonedError as acquire
     bool try_acquire(Abandoned policy = Abandoned::refuse) {
-        return acquire(Deadline(Timeout(0)), policy);
+        return try_fast() || wait(Deadline(Timeout(0)), policy);
     }
 
     /// Releases the lock, no matter who holds it.

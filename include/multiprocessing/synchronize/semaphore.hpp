@@ -42,7 +42,8 @@ struct SemaphoreState : SharedObject {
         return static_cast<int>(word.load(std::memory_order_relaxed) & value_mask);
     }
 
-    bool acquire(const Deadline& deadline) {
+    /// Takes a unit when there is one and no waiter starves. It makes no system call.
+    bool try_fast() noexcept {
         std::uint64_t w = word.load(std::memory_order_relaxed);
         while ((w & value_mask) != 0 && (w & starving) == 0) {
             // acquire: pairs with the release of the unit that is taken.
@@ -51,7 +52,12 @@ struct SemaphoreState : SharedObject {
                 return true;
             }
         }
-        return wait(deadline);
+        return false;
+    }
+
+    bool acquire(bool block, Timeout timeout) {
+        // The deadline reads the clock, so it is made only when there is something to wait for.
+        return try_fast() || wait(Deadline(block ? timeout : Timeout(0)));
     }
 
     /// @returns false when the value is the maximum already
@@ -98,7 +104,7 @@ class Semaphore : public detail::StandardLockable<Semaphore> {
     /// @param block   false: do not wait, whatever the timeout
     /// @returns whether a unit was taken
     bool acquire(bool block = true, Timeout timeout = std::nullopt) const {
-        return handle_->acquire(detail::Deadline(block ? timeout : Timeout(0)));
+        return handle_->acquire(block, timeout);
     }
     /// Does not compile: seconds in the place of `block` would mean true, and wait for ever.
     template <std::floating_point Seconds>
