@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <multiprocessing/pool.hpp>
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/synchronize.hpp>
 #include <multiprocessing/timeout.hpp>
@@ -28,6 +29,40 @@ long clock_reads_of(Call call) {
     const long before = clock_reads;
     call();
     return clock_reads - before;
+}
+
+/// Runs until it is told to end, by a byte in the pipe.
+int wait_for_byte(int fd) {
+    char byte = 0;
+    return static_cast<int>(::read(fd, &byte, 1));
+}
+
+/// Checks that a look at a result that is not there neither spins nor sleeps: both read the clock.
+template <class Pool>
+void check_looks() {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    {
+        Pool pool(1);  // its worker has the pipe too
+        const auto result = pool.apply_async(wait_for_byte, ends[0]);
+        ::usleep(10'000);  // until it runs: only then a wait would spin
+        REQUIRE(clock_reads_of([&] { result.wait(0); }) == 0);
+        REQUIRE_FALSE(result.ready());
+        REQUIRE_THROWS_AS(result.get(0), mp::TimeoutError);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        REQUIRE(result.get() == 1);
+        auto stream = pool.imap(wait_for_byte, std::vector<int>{ends[0]});
+        REQUIRE_THROWS_AS(stream.next(0), mp::TimeoutError);  // it has read all of the input now
+        bool is_late = false;
+        REQUIRE(clock_reads_of([&] {
+                    is_late = support::throws<mp::TimeoutError>([&] { (void)stream.next(0); });
+                }) == 0);
+        REQUIRE(is_late);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        REQUIRE(stream.next() == 1);
+    }
+    ::close(ends[0]);
+    ::close(ends[1]);
 }
 
 }  // namespace
@@ -123,4 +158,10 @@ TEST_CASE("A look at an item of an empty queue does not read the clock", "[timeo
     const mp::Event event;
     REQUIRE(clock_reads_of([&] { (void)queue.try_get(); }) == 0);
     REQUIRE(clock_reads_of([&] { (void)event.wait(0); }) == 0);
+}
+
+TEST_CASE("A look at a result that is not there yet neither spins nor sleeps", "[timeout]") {
+    const support::Watchdog watchdog(60);
+    check_looks<mp::BasicPool<mp::start_method::fork>>();
+    check_looks<mp::ThreadPool>();
 }

@@ -225,8 +225,7 @@ class ResultStream {
     /// @throws the item's error in place of its result, and the stream goes on after it; the error
     ///         of the input, which ends the stream; CancelledError when the pool was terminated
     std::optional<value_type> next(Timeout timeout = std::nullopt) {
-        const detail::Deadline deadline(timeout);
-        return state_->next(limit_.left() < deadline.left() ? limit_ : deadline);
+        return state_->next(earlier(limit_, detail::Deadline(timeout)));
     }
 
     /// Ends every wait after some time, also the waits of a loop over it.

@@ -91,9 +91,9 @@ MULTIPROCESSING_INLINE void StreamBase::throw_input_error() {
 MULTIPROCESSING_INLINE void StreamBase::wait_for_arrivals(std::uint32_t seen,
                                                           const Deadline& deadline) {
     const auto something_new = [&] { return arrivals_.word->load() != seen; };
-    if (!spinning_.spin(something_new) && !arrivals_.wait(seen, deadline)) {
-        throw TimeoutError("the next result is not there yet");
-    }
+    // Not after the deadline: a thread that only looks must not spin.
+    if (!deadline.has_passed() && spinning_.spin(something_new)) return;
+    if (!arrivals_.wait(seen, deadline)) throw TimeoutError("the next result is not there yet");
 }
 
 MULTIPROCESSING_INLINE bool StreamBase::is_last_of(const Open& open) const noexcept {

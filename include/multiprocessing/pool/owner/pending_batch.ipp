@@ -25,7 +25,9 @@ MULTIPROCESSING_INLINE bool PendingBatch::wait_until_over(const Deadline& deadli
     // Not null for one thread at most: the one that has made the call and waits for it.
     PoolBoard* unannounced = unannounced_on_;
     if (unannounced != nullptr) unannounced_on_ = nullptr;
-    if (comes_soon_ && result_spinning.spin([this] { return is_over(); })) return true;
+    // Not after the deadline: a thread that only looks must not spin.
+    const bool spins = comes_soon_ && !deadline.has_passed();
+    if (spins && result_spinning.spin([this] { return is_over(); })) return true;
     for (;;) {
         const std::uint32_t seen = batch_->events.load();
         if (is_over()) return true;

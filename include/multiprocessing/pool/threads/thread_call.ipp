@@ -47,7 +47,9 @@ MULTIPROCESSING_INLINE ChunkRecord ThreadCall::record_of(std::uint32_t index, st
 }
 
 MULTIPROCESSING_INLINE bool ThreadCall::wait_until_over(const Deadline& deadline) {
-    if (items_ == 1 && thread_result_spinning.spin([this] { return is_over(); })) return true;
+    // Not after the deadline: a thread that only looks must not spin.
+    const bool spins = items_ == 1 && !deadline.has_passed();
+    if (spins && thread_result_spinning.spin([this] { return is_over(); })) return true;
     for (;;) {
         const std::uint32_t seen = events_.load();
         if (is_over()) return true;
