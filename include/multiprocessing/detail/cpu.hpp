@@ -72,9 +72,13 @@ class CachedFact {
 
 /// Returns whether it makes sense to spin for a moment before sleeping. With one usable core it
 /// does not: the thread that is waited for cannot run meanwhile.
-inline bool spinning_helps() {
+inline bool spinning_helps() noexcept {
     static constinit CachedFact fact;
-    return fact.get([] { return usable_cpu_count() > 1; });
+    try {
+        return fact.get([] { return usable_cpu_count() > 1; });
+    } catch (...) {  // no memory to find out now
+        return false;
+    }
 }
 
 }  // namespace multiprocessing::detail

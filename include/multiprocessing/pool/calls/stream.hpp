@@ -57,6 +57,8 @@ template <class R>
 class StreamSource : public ItemSource {
   public:
     /// Appends the outcomes of the items of a finished chunk.
+    /// @throws std::bad_alloc; then nothing is lost. The caller drops what was appended; another
+    ///         call reads the chunk
     virtual void read(PendingCall& call, std::uint32_t chunk,
                       std::deque<ItemOutcome<R>>& outcomes) = 0;
 };
@@ -97,7 +99,11 @@ class StreamBase : public StreamFeed {
     }
 
     /// Reads some input. An error of the input is kept until the results before it were taken.
+    /// @throws std::bad_alloc; then the next call lists what the pool was given
     void feed();
+    /// Lists the chunks of the call that was given to the pool last, as far as they are not listed.
+    /// @throws std::bad_alloc; then another call goes on
+    void list_fed();
     void end_input();
     void note_cut();
     /// Throws the input's error, if there is one.
@@ -113,7 +119,9 @@ class StreamBase : public StreamFeed {
     const Arrivals arrivals_;
     std::mutex mutex_;  // guards what follows, and StreamState's outcomes
     std::deque<Open> open_;
-    std::size_t in_flight_ = 0;  // items in open chunks and outcomes
+    std::shared_ptr<PendingCall> fed_;  // its chunks are not all in open_ yet; usually null
+    std::uint32_t listed_ = 0;          // how many of them are
+    std::size_t in_flight_ = 0;         // items in open chunks and outcomes
     bool exhausted_ = false;
     std::exception_ptr input_error_;
     SpinBudget spinning_;
@@ -135,8 +143,10 @@ class StreamState final : public StreamBase {
 
     /// Returns the next result; nothing at the end.
     /// @throws TimeoutError, the item's error, the input's
+    /// @throws std::bad_alloc; then another call returns the result
     std::optional<ResultValue<R>> next(const Deadline& deadline) {
         const std::lock_guard guard(mutex_);
+        list_fed();
         for (;;) {
             const std::uint32_t seen = arrivals_.word->load();
             if (outcomes_.empty()) collect();
@@ -161,8 +171,9 @@ class StreamState final : public StreamBase {
             if (open.call->is_given_up()) {
                 give_up(*open.call);
             } else if (progress == ChunkProgress::finished) {
+                read(open);
+                // Not before: while there is no memory to read it, the chunk must not be forgotten.
                 open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
-                static_cast<StreamSource<R>&>(*source_).read(*open.call, open.chunk, outcomes_);
                 if (open.call->is_over() && is_last_of(open)) open.call->discard();
             } else if (options_.ordered || progress == ChunkProgress::untouched) {
                 break;  // chunks are begun in order, so no chunk behind it is begun
@@ -172,25 +183,38 @@ class StreamState final : public StreamBase {
         }
     }
 
+    /// Reads the results of a finished chunk: all of them, or none.
+    void read(const Open& open) {
+        try {
+            static_cast<StreamSource<R>&>(*source_).read(*open.call, open.chunk, outcomes_);
+        } catch (...) {
+            outcomes_.clear();
+            throw;
+        }
+    }
+
     /// The pool was terminated or is broken: its error stands for all results that are still to
     /// come.
     void give_up(const PendingCall& call) {
-        exhausted_ = true;
-        open_.clear();
-        in_flight_ = 1;
         try {
             call.throw_if_given_up();
         } catch (...) {
             outcomes_.push_back({std::nullopt, std::current_exception()});
         }
+        exhausted_ = true;
+        open_.clear();
+        fed_.reset();
+        in_flight_ = 1;
     }
 
     std::optional<ResultValue<R>> take_front() {
-        ItemOutcome<R> outcome = std::move(outcomes_.front());
+        const std::exception_ptr error = outcomes_.front().error;
+        // Moved before it is removed: the move of some types, as std::deque, needs memory.
+        std::optional<ResultValue<R>> value = std::move(outcomes_.front().value);
         outcomes_.pop_front();
         --in_flight_;
-        if (outcome.error) std::rethrow_exception(outcome.error);
-        return std::move(outcome.value);
+        if (error) std::rethrow_exception(error);
+        return value;
     }
 
     std::optional<ResultValue<R>> finish() {

@@ -46,29 +46,37 @@ MULTIPROCESSING_INLINE StreamBase::StreamBase(std::unique_ptr<ItemSource> source
     : source_(std::move(source)), options_(options), arrivals_(source_->arrivals()) {}
 
 MULTIPROCESSING_INLINE void StreamBase::discard_open() noexcept {
-    for (const Open& open : open_) {
-        try {
-            if (!open.call->is_over()) (void)open.call->cancel(false);
-        } catch (const ValueError&) {  // a forked child's copy: the calls are its parent's
-            break;
-        }
-        open.call->discard();
+    const auto discard = [](PendingCall& call) {
+        if (!call.is_over()) (void)call.cancel(false);
+        call.discard();
+    };
+    try {
+        for (const Open& open : open_) discard(*open.call);
+        if (fed_) discard(*fed_);
+    } catch (const ValueError&) {  // a forked child's copy: the calls are its parent's
     }
 }
 
 MULTIPROCESSING_INLINE void StreamBase::feed() {
+    list_fed();
     try {
         std::size_t items = 0;
-        const auto call = source_->feed(options_.window - in_flight_, items);
+        auto call = source_->feed(options_.window - in_flight_, items);
         if (items == 0) return end_input();
         in_flight_ += items;
-        for (std::uint32_t chunk = 0; chunk < call->chunk_count(); ++chunk) {
-            open_.push_back({call, chunk});
-        }
+        fed_ = std::move(call);
+        listed_ = 0;
     } catch (...) {
         input_error_ = std::current_exception();
         end_input();
     }
+    list_fed();
+}
+
+MULTIPROCESSING_INLINE void StreamBase::list_fed() {
+    if (!fed_) return;
+    for (; listed_ < fed_->chunk_count(); ++listed_) open_.push_back({fed_, listed_});
+    fed_.reset();
 }
 
 MULTIPROCESSING_INLINE void StreamBase::end_input() {
@@ -98,8 +106,9 @@ MULTIPROCESSING_INLINE void StreamBase::wait_for_arrivals(std::uint32_t seen,
 
 MULTIPROCESSING_INLINE bool StreamBase::is_last_of(const Open& open) const noexcept {
     // What is left of a call is near the front: few chunks are under way at a time.
-    return std::none_of(open_.begin(), open_.end(),
-                        [&](const Open& other) { return other.call == open.call; });
+    return open.call != fed_ && std::none_of(open_.begin(), open_.end(), [&](const Open& other) {
+               return other.call == open.call;
+           });
 }
 
 MULTIPROCESSING_INLINE std::string stream_text(const void* state) {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <new>
 #include <ranges>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 namespace multiprocessing::detail {
 
 /// Appends what became of the items of a finished chunk.
+/// @throws std::bad_alloc; the results stay readable
 template <class R>
 void read_outcomes(Batch& batch, std::uint32_t index, std::deque<ItemOutcome<R>>& outcomes) {
     const Chunk& chunk = batch.chunks()[index];
@@ -33,6 +35,8 @@ void read_outcomes(Batch& batch, std::uint32_t index, std::deque<ItemOutcome<R>>
         for_each_result<R>(chunk, [&](std::uint32_t item, auto read) {
             try {
                 outcomes[begin + item].value.emplace(read());
+            } catch (const std::bad_alloc&) {
+                throw;  // of this process, at this moment: no fault of the item's
             } catch (...) {
                 outcomes[begin + item].error = std::current_exception();
             }

@@ -278,9 +278,17 @@ class ResultCall : public ThreadCall {
     }
     void take_chunk_outcomes(std::uint32_t chunk, std::deque<ItemOutcome<R>>& outcomes) {
         const std::uint64_t first = std::uint64_t{chunk} * chunk_size();
-        const std::uint64_t end = (std::min)(item_count(), first + chunk_size());
-        for (std::uint64_t item = first; item < end; ++item) {
-            outcomes.push_back(std::move(outcomes_[item]));
+        const std::uint64_t size = (std::min)(item_count() - first, std::uint64_t{chunk_size()});
+        // The room first, and copies where a move may throw: there may be no memory, and what was
+        // moved before would be lost.
+        const std::size_t begin = outcomes.size();
+        outcomes.resize(begin + size);
+        for (std::uint64_t item = 0; item < size; ++item) {
+            ItemOutcome<R>& outcome = outcomes_[first + item];
+            outcomes[begin + item].error = outcome.error;
+            if (outcome.value) {
+                outcomes[begin + item].value.emplace(std::move_if_noexcept(*outcome.value));
+            }
         }
     }
 
