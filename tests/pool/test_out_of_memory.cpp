@@ -2,6 +2,8 @@
 // the workers have done is lost.
 // ALONE: it replaces operator new.
 // SPDX-License-Identifier: MIT
+#include <multiprocessing/pool/owner/workplace.hpp>
+
 #include "tests/pool/support.hpp"
 
 #include <cstdlib>
@@ -156,4 +158,31 @@ TEST_CASE("A stream returns the result of each task that it has given to the poo
     const Tidy tidy;
     mp::Pool pool(2);
     check_no_task_is_lost(pool);
+}
+
+TEST_CASE("A pool that cannot be made for lack of memory leaves nothing in the heap", "[pool]") {
+    using namespace mp::detail;
+    const Tidy tidy;
+    SupervisorOptions options{};
+    options.workers = 8;
+    options.setup.ignore_signals = std::vector<int>(5000, SIGHUP);
+    options.rules.grace = 1;
+    const auto try_with = [&](int allocations) {
+        sigset_t mask{};
+        try {
+            const OutOfMemory out(allocations);
+            const Workplace place(options, std::make_unique<Crew>(nullptr, nullptr, mask));
+            return true;
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+    };
+    int needed = 0;
+    while (!try_with(needed)) ++needed;
+    REQUIRE(needed > 3);
+    const std::size_t before = heap().segment().memory();
+    for (int round = 0; round < 300; ++round) {
+        for (int allocations = 0; allocations <= needed; ++allocations) try_with(allocations);
+    }
+    REQUIRE(heap().segment().memory() < before + (std::size_t{64} << 10));
 }

@@ -44,7 +44,7 @@ class History {
 
     History();
     /// Makes one that remembers nothing but when the pool began.
-    explicit History(std::uint64_t begin) noexcept : begin_(begin) {}
+    explicit History(std::uint64_t begin) : begin_(begin) {}
 
     /// Notes a call. @param mark see function_mark
     void note_call(std::uint64_t serial, std::uint64_t mark, bool is_stream) noexcept {

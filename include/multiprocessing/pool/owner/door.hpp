@@ -20,7 +20,7 @@ namespace multiprocessing::detail {
 class Door {
   public:
     /// @param most calls that may wait; 0: any number
-    explicit Door(std::size_t most) noexcept : most_(most) {}
+    explicit Door(std::size_t most) : most_(most) {}
 
     [[nodiscard]] bool is_set() const noexcept { return most_ != 0; }
 

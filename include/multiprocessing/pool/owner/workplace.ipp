@@ -61,8 +61,10 @@ MULTIPROCESSING_INLINE Workplace::Workplace(const SupervisorOptions& wishes,
         crew->open(*board);
         roster.open(*board, *crew, entries, options.workers, options.staff);
         note_setup(*board, options.setup);
-    } catch (...) {
+    } catch (...) {  // as in the destructor, which does not run
+        entries.clear();
         free_policy();
+        drop_setup(*board);
         free_board(*board);
         throw;
     }
@@ -127,6 +129,8 @@ void Workplace::send_or_skip(Errand errand) noexcept {
 MULTIPROCESSING_INLINE void Workplace::make_board() {
     const std::size_t head = sizeof(PoolBoard) + std::size_t{options.workers} * sizeof(WorkerSlot);
     const std::size_t logs = options.workers * WorkerLog::size_for(options.log_size);
+    // First: to find this out takes memory. After the allocation nothing may throw.
+    const auto cores = static_cast<std::uint32_t>(usable_cpu_count());
     board = static_cast<PoolBoard*>(allocate_zeroed(head + logs));
     board->worker_count.store(options.workers);
     board->staffing.first_count = options.workers;
@@ -134,7 +138,7 @@ MULTIPROCESSING_INLINE void Workplace::make_board() {
     board->max_tasks = options.max_tasks;
     board->log_size = options.log_size;
     board->first_log = heap().offset_of(board) + head;
-    board->staffing.cores = static_cast<std::uint32_t>(usable_cpu_count());
+    board->staffing.cores = cores;
     board->set_habits(options.workers);
 }
 
