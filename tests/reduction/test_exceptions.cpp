@@ -3,7 +3,10 @@
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/reduction/exceptions/exceptions.hpp>
 
+#include <algorithm>
 #include <any>
+#include <array>
+#include <barrier>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -12,6 +15,8 @@
 #include <optional>
 #include <regex>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -225,6 +230,29 @@ TEST_CASE("An exception that cannot be written arrives as its text", "[reduction
         const char* what() const noexcept override { return nullptr; }
     };
     CHECK(remote(std::make_exception_ptr(NoText())).message() == "(null)");
+}
+
+TEST_CASE("Threads that meet a new category at the same moment get the same one", "[reduction]") {
+    constexpr int rounds = 2000;
+    constexpr int count = 4;
+    std::vector<std::array<const std::error_category*, count>> found(rounds);
+    std::barrier begin(count);
+    std::vector<std::thread> threads;
+    for (std::size_t thread = 0; thread < count; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (int round = 0; round < rounds; ++round) {
+                const std::string name = "new category " + std::to_string(round);
+                begin.arrive_and_wait();
+                found[static_cast<std::size_t>(round)][thread] = &category_by_name(name, 1, "text");
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    int different = 0;
+    for (const auto& each : found) {
+        different += std::ranges::count(each, each[0]) != count ? 1 : 0;
+    }
+    CHECK(different == 0);
 }
 
 TEST_CASE("A code of the program's own category arrives with its number, name and text",

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <ios>
+#include <memory>
 #include <utility>
 
 #include "multiprocessing/detail/linkage.hpp"
@@ -70,21 +71,35 @@ class ForeignCategory final : public std::error_category {
 
 inline constinit std::atomic<ForeignCategory*> foreign_categories{nullptr};
 
+/// Returns the category of that name among those from `first` on, up to `end`; null: none has it.
+MULTIPROCESSING_INLINE ForeignCategory* find_foreign_category(const std::string& name,
+                                                              ForeignCategory* first,
+                                                              const ForeignCategory* end) noexcept {
+    while (first != end && first->name() != name) first = first->next;
+    return first != end ? first : nullptr;
+}
+
+/// Returns the category of that name, which is made if there is none. Codes are equal only when
+/// their categories are the same object, so there is never a second one of a name.
+MULTIPROCESSING_INLINE ForeignCategory& foreign_category(const std::string& name) {
+    ForeignCategory* latest = foreign_categories.load();
+    if (auto* const found = find_foreign_category(name, latest, nullptr)) return *found;
+    auto fresh = std::make_unique<ForeignCategory>(name);
+    for (;;) {
+        fresh->next = latest;
+        if (foreign_categories.compare_exchange_weak(latest, fresh.get())) return *fresh.release();
+        // Another thread has added one, perhaps of this name.
+        if (auto* const found = find_foreign_category(name, latest, fresh->next)) return *found;
+    }
+}
+
 MULTIPROCESSING_INLINE const std::error_category& category_by_name(const std::string& name,
                                                                    int value,
                                                                    const std::string& text) {
     if (const auto* const known = find_standard_category(name)) return *known;
-    ForeignCategory* latest = foreign_categories.load();
-    ForeignCategory* found = latest;
-    while (found != nullptr && found->name() != name) found = found->next;
-    if (found == nullptr) {
-        found = new ForeignCategory(name);
-        found->next = latest;
-        while (!foreign_categories.compare_exchange_weak(found->next, found)) {
-        }
-    }
-    found->learn(value, text);
-    return *found;
+    ForeignCategory& category = foreign_category(name);
+    category.learn(value, text);
+    return category;
 }
 
 }  // namespace multiprocessing::detail
