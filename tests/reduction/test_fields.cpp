@@ -47,6 +47,16 @@ struct OptionalLocals {  // of a type that no other file can name
     std::optional<Two> maybe;
     std::variant<int, Two> either;
 };
+enum class LocalEnum { first, second };
+enum PlainLocalEnum { plain_first };
+struct OptionalLocalEnums {
+    std::optional<LocalEnum> maybe;
+    std::string text;
+    std::optional<PlainLocalEnum> plain;
+};
+struct OnlyOptionalLocalEnum {
+    std::optional<LocalEnum> maybe;
+};
 struct MoveOnly {
     std::unique_ptr<int> pointer;
     std::optional<int> maybe;
@@ -153,6 +163,8 @@ TEST_CASE("Fields counts what a struct declares", "[reduction]") {
     STATIC_REQUIRE(count<Two> == 2);
     STATIC_REQUIRE(count<Containers> == 5);
     STATIC_REQUIRE(count<OptionalLocals> == 3);
+    STATIC_REQUIRE(count<OptionalLocalEnums> == 3);
+    STATIC_REQUIRE(count<OnlyOptionalLocalEnum> == 1);
     STATIC_REQUIRE(count<MoveOnly> == 4);
     STATIC_REQUIRE(count<Ambiguous> == 7);
     STATIC_REQUIRE(count<Arrays> == 3);

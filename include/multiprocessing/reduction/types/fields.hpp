@@ -103,7 +103,9 @@ struct AnyEmptyBase {
 struct AnyScalar {
     template <class U>
         requires std::is_scalar_v<U>  // a class would make vector{any} ask for an initializer_list
-    operator U() const noexcept;
+    operator U() const noexcept {
+        __builtin_unreachable();  // as in AnyLvalue: std::optional of an enum
+    }
 };
 
 /// T is one of the types above. A class that can be made of anything must not be made of these, or
