@@ -222,6 +222,20 @@ TEMPLATE_TEST_CASE("A pool is terminated while a goodbye takes for ever", "[pool
     REQUIRE(pool.apply(square, 3) == 9);
 }
 
+TEMPLATE_TEST_CASE("No worker of a pool that is terminated says goodbye", "[pool]", START_METHODS) {
+    const Tidy tidy;
+    InHeap<Counters> exits;
+    for (int round = 0; round < 30; ++round) {
+        mp::BasicPool<TestType> pool(3);
+        pool.on_exit(count_exit, exits.offset());
+        REQUIRE(pool.apply(square, 3) == 9);
+        if (round % 3 == 0) (void)pool.map_async(slow, numbers(10), {.chunksize = 1});
+        if (round % 3 == 1) continue;  // the end of the scope
+        pool.terminate();
+    }
+    REQUIRE(exits->of[0] == 0);
+}
+
 TEMPLATE_TEST_CASE("An executor has goodbyes too", "[pool]", START_METHODS) {
     const Tidy tidy;
     InHeap<Counters> exits;

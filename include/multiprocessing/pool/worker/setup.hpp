@@ -39,7 +39,8 @@ struct WorkerSetup {
 /// Returns the message of a call for run_on_exit. @throws what the arguments throw when written
 [[gnu::cold]] Offset make_exit_message(const Target& target);
 
-/// In a worker: makes the call that the board has for the end of a worker, if any.
+/// In a worker: makes the call that the board has for the end of a worker, if any. A pool that was
+/// terminated wants none: its workers leave in any order, and are killed soon.
 /// @throws what the function throws
 [[gnu::cold]] void run_on_exit(PoolBoard& board);
 

@@ -56,7 +56,7 @@ MULTIPROCESSING_INLINE Offset make_exit_message(const Target& target) {
 
 MULTIPROCESSING_INLINE void run_on_exit(PoolBoard& board) {
     const Offset message = board.staffing.on_exit.load(std::memory_order_acquire);
-    if (message == 0) return;
+    if (message == 0 || board.phase.load() == PoolBoard::terminated) return;
     const PayloadView payload(heap().at(message));
     InputArchive archive(payload.bytes(), payload.handles());
     archive.keep_message();  // every worker reads it
