@@ -32,7 +32,7 @@ look_up_lowest_address() noexcept {
     void* lowest = nullptr;
     std::size_t size = 0;
     const int error = ::pthread_attr_getstack(&attributes, &lowest, &size);
-    ::pthread_attr_destroy(&attributes);
+    (void)::pthread_attr_destroy(&attributes);  // fails only for what is not initialised
     return error == 0 ? reinterpret_cast<std::uintptr_t>(lowest) : 0;
 }
 
@@ -77,16 +77,23 @@ MULTIPROCESSING_INLINE void* DeepWalk::run(void* known) noexcept {
 
 MULTIPROCESSING_INLINE void DeepWalk::run_in_thread(Task& task) {
     pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setstacksize(&attributes, new_stack);
-    pthread_t thread{};
-    const int error = ::pthread_create(&thread, &attributes, run, &task);
-    ::pthread_attr_destroy(&attributes);
+    const char* call = "pthread_attr_init";
+    int error = ::pthread_attr_init(&attributes);
     if (error == 0) {
-        ::pthread_join(thread, nullptr);
-    } else {
-        task.error = std::make_exception_ptr(
-            std::system_error(error, std::generic_category(), "pthread_create"));
+        call = "pthread_attr_setstacksize";  // refused: the walk would overflow what it got instead
+        error = ::pthread_attr_setstacksize(&attributes, new_stack);
+        pthread_t thread{};
+        if (error == 0) {
+            call = "pthread_create";
+            error = ::pthread_create(&thread, &attributes, run, &task);
+        }
+        (void)::pthread_attr_destroy(&attributes);  // fails only for what is not initialised
+        // Fails only for a thread that cannot be joined, which this one is not.
+        if (error == 0) (void)::pthread_join(thread, nullptr);
+    }
+    if (error != 0) {
+        task.error =
+            std::make_exception_ptr(std::system_error(error, std::generic_category(), call));
     }
 }
 
