@@ -1,6 +1,8 @@
 // remote/connection/{listener,listener_state,handshake_peer}.hpp: connections that other programs
 // make, in C++ and in Python. SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -15,6 +17,16 @@ void greet(Address address, std::string text) {
     mp::Connection connection = Client(address, {.authkey = "key"});
     connection.send_bytes(text);
     if (connection.recv_bytes() != text) mp::exit(9);
+}
+/// Returns what this process has open: "socket:[1234]" and the like.
+std::set<std::string> open_files() {
+    std::set<std::string> files;
+    for (const std::string& number : support::descriptors()) {
+        char text[256];
+        const ssize_t size = ::readlink(("/proc/self/fd/" + number).c_str(), text, sizeof text);
+        if (size > 0) files.insert({text, static_cast<std::size_t>(size)});
+    }
+    return files;
 }
 /// Accepts one connection and answers it.
 void serve_one(Listener& listener) {
@@ -250,6 +262,84 @@ TEST_CASE("Listener: threads and forked processes accept at the same one, each c
     for (std::thread& client : clients) client.join();
     for (auto& server : servers) server->kill();
     CHECK(std::filesystem::exists(listener.address().path()));  // they have not removed it
+}
+
+TEST_CASE("Listener: a process that is forked while a thread is in accept can use it, and leave it",
+          "[remote]") {
+    const NothingLeft check;
+    const Watchdog watchdog(120);
+    Listener listener({"localhost", 0}, {.authkey = "key", .backlog = 64});
+    std::atomic<bool> done{false};
+    std::atomic<bool> peers_have_left{false};
+    std::thread server([&] {
+        while (!peers_have_left) {
+            try {
+                (void)listener.try_accept(0.01);
+            } catch (const std::exception&) {  // a peer that has left
+            }
+        }
+    });
+    std::vector<std::thread> peers;
+    for (int i = 0; i < 2; ++i) {
+        peers.emplace_back([&] {  // they come, say nothing and leave, or say the right thing
+            for (int round = 0; !done; ++round) {
+                try {
+                    if (round % 2 == 0) {
+                        (void)mp::detail::connect_to(listener.address(), mp::Timeout(5));
+                    } else {
+                        (void)Client(listener.address(), {.authkey = "key"});
+                    }
+                } catch (const std::exception&) {
+                }
+            }
+        });
+    }
+    int failed = 0;
+    for (int round = 0; round < (support::sanitized ? 50 : 600); ++round) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::alarm(20);
+            const Address last = listener.last_accepted();
+            bool works = last.empty() || (last.is_tcp() && !last.host().empty());
+            if (round % 2 == 0) {
+                try {
+                    (void)listener.try_accept(0);
+                } catch (const std::exception&) {
+                }
+            }
+            listener.close();
+            works = works && listener.closed();
+            ::_exit(works ? 0 : 1);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        failed += status != 0 ? 1 : 0;
+    }
+    done = true;
+    for (std::thread& peer : peers) peer.join();
+    peers_have_left = true;
+    server.join();
+    CHECK(failed == 0);
+}
+
+TEST_CASE("Listener: a forked process keeps no socket of its parent's handshakes", "[remote]") {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    Listener listener({"localhost", 0}, with_key);
+    const mp::detail::Descriptor peer = mp::detail::connect_to(listener.address(), mp::Timeout(5));
+    const std::set<std::string> before = open_files();
+    REQUIRE_FALSE(listener.try_accept(0.1));  // the peer says nothing: it is in the handshake
+    std::set<std::string> sockets;
+    std::ranges::set_difference(open_files(), before, std::inserter(sockets, sockets.end()));
+    REQUIRE(sockets.size() == 1);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        (void)listener.try_accept(0);
+        ::_exit(open_files().contains(*sockets.begin()) ? 1 : 0);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    CHECK(status == 0);
 }
 
 TEST_CASE("Listener: a process that is killed in the handshake costs one refusal", "[remote]") {

@@ -28,6 +28,34 @@
 
 namespace multiprocessing::detail {
 
+inline std::size_t SocketNotes::note(int fd) noexcept {
+    std::size_t place = 0;
+    while (place < most && words_[place].load() != 0) ++place;
+    if (place < most) words_[place].store(fd + 1);
+    return place;
+}
+
+inline void SocketNotes::close_all() noexcept {
+    for (std::atomic<int>& word : words_) {
+        if (const int fd = word.exchange(0) - 1; fd >= 0) Descriptor{fd}.reset();
+    }
+}
+
+inline void LatestAddress::set(const Address& address) noexcept {
+    const std::size_t next = 1 - latest_.load();
+    const std::string& text = address.is_tcp() ? address.host() : address.path();
+    Plain& plain = plain_[next];
+    plain.size = text.copy(plain.text, sizeof plain.text);
+    plain.port = address.port();
+    latest_.store(next);
+}
+
+inline Address LatestAddress::get() const {
+    const Plain& plain = plain_[latest_.load()];
+    const std::string text(plain.text, plain.size);
+    return plain.port >= 0 ? Address(text, plain.port) : Address(text);
+}
+
 inline ListenerState::ListenerState(Address address, std::optional<std::string> authkey,
                                     int backlog, Timeout handshake_timeout)
     : authkey_(std::move(authkey)), handshake_timeout_(handshake_timeout) {
@@ -39,14 +67,20 @@ inline ListenerState::ListenerState(Address address, std::optional<std::string> 
     make_waiting_place();
 }
 
+inline ListenerState::~ListenerState() {
+    close();
+    // Also in a process that was forked while another thread closed it.
+    if (depth_ != fork_depth()) forget_inherited();
+}
+
 inline void ListenerState::make_waiting_place() {
-    depth_ = fork_depth();
     wake_ = out_of_the_way(
         open_descriptor("eventfd", [] { return ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }));
     waiting_place_ = out_of_the_way(
         open_descriptor("epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); }));
     watch(EPOLL_CTL_ADD, wake_.get(), EPOLLIN, &wake_);
     watch(EPOLL_CTL_ADD, listening_.get(), EPOLLIN, &listening_);
+    depth_ = fork_depth();  // last: where one of these has failed, the next call tries again
 }
 
 inline void ListenerState::watch(int operation, int fd, std::uint32_t events, void* guest) {
@@ -59,11 +93,17 @@ inline void ListenerState::watch(int operation, int fd, std::uint32_t events, vo
 inline void ListenerState::renew_if_forked() {
     if (depth_ == fork_depth()) return;
     // Both are the parent's too, so its guests would come up here.
-    guests_.clear();
+    forget_inherited();
+    guests_ = std::make_unique<Guests>();
     is_full_ = false;
     wake_.reset();
     waiting_place_.reset();
     make_waiting_place();
+}
+
+inline void ListenerState::forget_inherited() noexcept {
+    (void)guests_.release();
+    notes_.close_all();
 }
 
 inline void ListenerState::check_open() const {
@@ -76,7 +116,7 @@ inline std::optional<Descriptor> ListenerState::accept(const Deadline& deadline)
     check_open();
     renew_if_forked();
     const auto away = Clock::now() - left_;
-    for (Guest& guest : guests_) {
+    for (Guest& guest : *guests_) {
         if (guest.deadline != (Clock::time_point::max)()) guest.deadline += away;
     }
     struct Leaving {
@@ -93,8 +133,8 @@ inline std::optional<Descriptor> ListenerState::accept(const Deadline& deadline)
 inline int ListenerState::milliseconds_until(const Deadline& deadline) const {
     constexpr std::chrono::nanoseconds most = std::chrono::hours(1);
     std::chrono::nanoseconds wait = deadline.is_forever() ? most : deadline.left();
-    if (!guests_.empty() && guests_.front().deadline != (Clock::time_point::max)()) {
-        wait = (std::min)(wait, std::chrono::nanoseconds(guests_.front().deadline - Clock::now()));
+    if (!guests_->empty() && guests_->front().deadline != (Clock::time_point::max)()) {
+        wait = (std::min)(wait, std::chrono::nanoseconds(guests_->front().deadline - Clock::now()));
     }
     wait = std::clamp(wait, std::chrono::nanoseconds(0), most);
     return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
@@ -124,14 +164,16 @@ inline std::optional<Descriptor> ListenerState::take_connection() {
     const auto timeout = handshake_timeout_.nanoseconds() > longest
                              ? (Clock::time_point::max)()
                              : Clock::now() + handshake_timeout_.nanoseconds();
-    guests_.push_back(
+    guests_->push_back(
         {HandshakePeer(std::move(accepted.fd), std::move(accepted.peer), *authkey_, Side::listener),
          timeout,
          0,
-         {}});
-    Guest& guest = guests_.back();
-    guest.place = std::prev(guests_.end());
-    if (guests_.size() == most_guests && !std::exchange(is_full_, true)) {
+         {},
+         0});
+    Guest& guest = guests_->back();
+    guest.place = std::prev(guests_->end());
+    guest.note = notes_.note(guest.peer.fileno());
+    if (guests_->size() == most_guests && !std::exchange(is_full_, true)) {
         watch(EPOLL_CTL_MOD, listening_.get(), 0, &listening_);
     }
     return advance(guest);
@@ -162,11 +204,11 @@ inline std::optional<Descriptor> ListenerState::advance(Guest& guest) {
 }
 
 inline std::optional<Descriptor> ListenerState::expire() {
-    if (guests_.empty() || Clock::now() < guests_.front().deadline) return std::nullopt;
-    Guest& guest = guests_.front();
-    const std::size_t before = guests_.size();
+    if (guests_->empty() || Clock::now() < guests_->front().deadline) return std::nullopt;
+    Guest& guest = guests_->front();
+    const std::size_t before = guests_->size();
     if (auto fd = advance(guest)) return fd;  // what it has sent may not have been looked at
-    if (guests_.size() != before) return std::nullopt;
+    if (guests_->size() != before) return std::nullopt;
     struct Removal {
         ListenerState& state;
         Guest& guest;
@@ -177,7 +219,7 @@ inline std::optional<Descriptor> ListenerState::expire() {
 
 inline Descriptor ListenerState::complete(Descriptor fd, const Address& peer) {
     const std::scoped_lock lock(naming_);
-    last_accepted_ = peer;
+    last_accepted_.set(peer);
     return fd;
 }
 
@@ -186,7 +228,8 @@ inline void ListenerState::remove(Guest& guest) noexcept {
         // A forked process may have a copy, so closing it is not enough.
         (void)::epoll_ctl(waiting_place_.get(), EPOLL_CTL_DEL, guest.peer.fileno(), nullptr);
     }
-    guests_.erase(guest.place);
+    notes_.forget(guest.note);
+    guests_->erase(guest.place);
     if (!std::exchange(is_full_, false)) return;
     epoll_event event{};
     event.events = EPOLLIN;
@@ -201,7 +244,12 @@ inline void ListenerState::close() noexcept {
         (void)!::write(wake_.get(), &one, sizeof(one));
     }
     const std::scoped_lock lock(accepting_);
-    guests_.clear();
+    if (depth_ != fork_depth()) {
+        forget_inherited();
+    } else {
+        for (const Guest& guest : *guests_) notes_.forget(guest.note);
+        guests_->clear();
+    }
     listening_.reset();
     waiting_place_.reset();
     wake_.reset();
@@ -210,7 +258,7 @@ inline void ListenerState::close() noexcept {
 
 inline Address ListenerState::last_accepted() {
     const std::scoped_lock lock(naming_);
-    return last_accepted_;
+    return last_accepted_.get();
 }
 
 inline int ListenerState::fileno() {
