@@ -225,6 +225,22 @@ TEST_CASE("All locks are standard lockables", "[synchronize][lock]") {
     const std::scoped_lock guard(constant);
 }
 
+TEST_CASE("try_lock_until takes any time of any clock", "[synchronize][lock]") {
+    const Watchdog watchdog(60);
+    using namespace std::chrono;
+    const mp::Semaphore taken(0);
+    REQUIRE_FALSE(taken.try_lock_until((steady_clock::time_point::min)()));
+    REQUIRE_FALSE(taken.try_lock_until((system_clock::time_point::min)()));
+    REQUIRE_FALSE(taken.try_lock_until((time_point<steady_clock, hours>::min)()));
+    const mp::Semaphore free(3);
+    REQUIRE(free.try_lock_until((steady_clock::time_point::max)()));
+    REQUIRE(free.try_lock_until((system_clock::time_point::max)()));
+    REQUIRE(free.try_lock_until((time_point<steady_clock, hours>::max)()));
+    const double start = support::now();
+    REQUIRE_FALSE(taken.try_lock_until(steady_clock::now() + milliseconds(50)));
+    REQUIRE(support::now() - start >= 0.049);
+}
+
 TEMPLATE_TEST_CASE("Locks travel in structs and containers", "[synchronize][lock]", START_METHODS) {
     const Watchdog watchdog(60);
     Parcel parcel;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <ratio>
 
 #include "multiprocessing/detail/requirements.hpp"
 
@@ -26,7 +27,11 @@ class StandardLockable {
     }
     template <class Clock, class Duration>
     [[nodiscard]] bool try_lock_until(std::chrono::time_point<Clock, Duration> time) const {
-        return derived().acquire(true, time - Clock::now());
+        // As floating point: the difference of two times that are far apart does not fit their
+        // type. A long double has room for every count of nanoseconds in 64 bits.
+        using Nanoseconds = std::chrono::duration<long double, std::nano>;
+        return derived().acquire(true, Nanoseconds(time.time_since_epoch()) -
+                                           Nanoseconds(Clock::now().time_since_epoch()));
     }
     /// @}
 
