@@ -4,7 +4,10 @@
 
 #include <fcntl.h>
 
+#include <clocale>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <list>
 #include <multiprocessing/pool/board/task_clock.hpp>
@@ -42,6 +45,35 @@ class TextFile {
 bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
+
+/// Has this process write a comma in numbers, as Germans do, until the end of its scope: with a
+/// locale of the system, or one made here.
+class CommaLocale {
+  public:
+    CommaLocale() {
+        for (const char* name : {"de_DE.UTF-8", "fr_FR.UTF-8", "ru_RU.UTF-8"}) {
+            if (std::setlocale(LC_NUMERIC, name) != nullptr) return;
+        }
+        const std::string command =
+            "localedef -i de_DE -f UTF-8 " + folder_ + "/de_DE.UTF-8 >/dev/null 2>&1";
+        std::filesystem::create_directory(folder_);
+        if (std::system(command.c_str()) != 0) return;
+        ::setenv("LOCPATH", folder_.c_str(), 1);
+        std::setlocale(LC_NUMERIC, "de_DE.UTF-8");
+    }
+    CommaLocale(const CommaLocale&) = delete;
+    CommaLocale& operator=(const CommaLocale&) = delete;
+    ~CommaLocale() {
+        std::setlocale(LC_NUMERIC, "C");
+        ::unsetenv("LOCPATH");
+        std::filesystem::remove_all(folder_);
+    }
+    /// Returns whether there is such a locale.
+    [[nodiscard]] static bool works() { return *std::localeconv()->decimal_point == ','; }
+
+  private:
+    const std::string folder_ = "/tmp/multiprocessing_locale_" + std::to_string(::getpid());
+};
 
 /// Opens a terminal of which this process has both ends. @returns the two descriptors
 std::pair<int, int> open_terminal() {
@@ -261,6 +293,44 @@ TEST_CASE("trace of pools within the process", "[pool]") {
     check_empty_trace(untraced);
     mp::BasicPool<mp::start_method::serial> serial({.processes = 1, .traced = 8});
     check_trace(serial);
+}
+
+TEST_CASE("Numbers have a point, whatever the program's locale", "[pool]") {
+    const Tidy tidy;
+    const CommaLocale locale;
+    if (!locale.works()) {
+        WARN("no locale with a comma here");
+        return;
+    }
+    const std::string path = "/tmp/multiprocessing_trace_" + std::to_string(::getpid());
+    mp::ThreadPool pool({.processes = 1, .traced = 8});
+    pool.map(sleep_for_milliseconds, std::vector<int>{2, 3}, 1);
+    REQUIRE(support::eventually([&] { return pool.stats().workers[0].tasks == 2; }));
+    pool.trace(path);
+    const std::string json = support::contents_of(path);
+    ::unlink(path.c_str());
+    for (const std::string key : {"\"ts\":", "\"dur\":"}) {
+        const std::size_t at = json.find(key);
+        REQUIRE(at != std::string::npos);
+        const std::size_t end = json.find_first_not_of("0123456789", at + key.size());
+        REQUIRE(json.at(end) == '.');
+    }
+
+    const TextFile file;
+    for (int x : mp::progress(std::vector<int>{1, 2, 3, 4, 5, 6, 7}, {.file = file.get()})) {
+        sleep_for_milliseconds(x);
+    }
+    const std::string text = file.text();
+    const std::size_t rate = text.rfind(", ") + 2;
+    REQUIRE(text.find_first_not_of("0123456789.", rate) == text.find("/s", rate));
+
+    mp::Pool processes({.processes = 1, .task_timeout = 0.25});
+    try {
+        (void)processes.apply(sleep_for_milliseconds, 20'000);
+        FAIL("it is too slow");
+    } catch (const mp::TimeoutError& error) {
+        REQUIRE(contains(error.what(), "the task_timeout of 0.25 s"));
+    }
 }
 
 TEST_CASE("A worker's watch tells waiting from working", "[pool]") {

@@ -43,6 +43,21 @@ std::string float_repr(Float number) {
     return text;
 }
 
+/// A number with some digits behind the point, in place of printf's %.3f: that one writes a comma
+/// where the program's locale wants one.
+struct FixedText {
+    char text[352];  // the largest double has 309 digits before the point
+
+    FixedText(double number, int decimals) noexcept;
+};
+
+/// A number with some digits in all, in place of printf's %.4g, which depends on the locale too.
+struct RoundedText {
+    char text[32];
+
+    RoundedText(double number, int digits) noexcept;
+};
+
 /// Returns `0x7f12…`, by which Python tells objects from each other.
 std::string address_text(const void* object);
 

@@ -5,9 +5,11 @@
 
 #include "multiprocessing/detail/repr.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -47,6 +49,18 @@ MULTIPROCESSING_INLINE std::string quoted(std::string_view bytes, bool is_text) 
     for (const char c : bytes) append_escaped(text, c, quote, is_text);
     text += quote;
     return is_cut ? text + "..." : text;
+}
+
+MULTIPROCESSING_INLINE FixedText::FixedText(double number, int decimals) noexcept {
+    const auto end = std::to_chars(text, std::end(text) - 1, number, std::chars_format::fixed,
+                                   (std::min)(decimals, 30));
+    *end.ptr = '\0';
+}
+
+MULTIPROCESSING_INLINE RoundedText::RoundedText(double number, int digits) noexcept {
+    const auto end = std::to_chars(text, std::end(text) - 1, number, std::chars_format::general,
+                                   (std::min)(digits, 17));
+    *end.ptr = '\0';
 }
 
 MULTIPROCESSING_INLINE std::string address_text(const void* object) {

@@ -67,8 +67,9 @@ MULTIPROCESSING_INLINE std::uint64_t ProgressLine::looks_ahead(std::uint64_t now
     if (options_.total.value_or(0) > 0) {
         write_share(text, sizeof text, seconds, rate, failed);
     } else {
-        std::snprintf(text, sizeof text, "%llu [%s, %.4g/s%s]",
-                      static_cast<unsigned long long>(done_), clock(seconds).text, rate, failed);
+        std::snprintf(text, sizeof text, "%llu [%s, %s/s%s]",
+                      static_cast<unsigned long long>(done_), clock(seconds).text,
+                      RoundedText(rate, 4).text, failed);
     }
     const char* const colon = options_.desc.empty() ? "" : ": ";
     // \033[K: erases what is left of a longer line before.
@@ -87,11 +88,11 @@ MULTIPROCESSING_INLINE void ProgressLine::write_share(char* text, std::size_t si
     char bar[width + 1] = {};
     std::fill_n(bar, width, ' ');
     std::fill_n(bar, static_cast<int>(share * width), '#');
-    std::snprintf(text, size, "%3d%%%s%s%s %llu/%llu [%s<%s, %.4g/s%s]",
+    std::snprintf(text, size, "%3d%%%s%s%s %llu/%llu [%s<%s, %s/s%s]",
                   static_cast<int>(share * 100), on_terminal_ ? " |" : "", on_terminal_ ? bar : "",
                   on_terminal_ ? "|" : "", static_cast<unsigned long long>(done_),
                   static_cast<unsigned long long>(total), clock(seconds).text, clock(left).text,
-                  rate, failed);
+                  RoundedText(rate, 4).text, failed);
 }
 
 MULTIPROCESSING_INLINE ProgressLine::ClockText ProgressLine::clock(double seconds) noexcept {

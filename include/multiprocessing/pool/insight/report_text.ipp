@@ -5,11 +5,11 @@
 
 #include "multiprocessing/pool/insight/report_text.hpp"
 
-#include <charconv>
 #include <cstddef>
 #include <cstdio>
 
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/repr.hpp"
 
 namespace multiprocessing::detail {
 
@@ -72,11 +72,7 @@ struct ReportUnit {
     while (amount < units->size && units->size > units[1].size) ++units;
     const double number = amount / units->size;
     const int decimals = number >= 100 ? 0 : number >= 10 ? 1 : 2;
-    // Not printf, which writes a comma where the program's locale wants one.
-    char text[400];
-    const auto end =
-        std::to_chars(text, text + sizeof text, number, std::chars_format::fixed, decimals);
-    return std::string(text, end.ptr) + " " + units->name;
+    return std::string(FixedText(number, decimals).text) + " " + units->name;
 }
 
 MULTIPROCESSING_INLINE std::string seconds_text(double seconds) {

@@ -14,6 +14,7 @@
 
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/pool/board/worker_log.hpp"
 
@@ -54,12 +55,14 @@ class TraceFile {
         separate();
         std::fprintf(file_.get(),
                      "{\"ph\":\"X\",\"cat\":\"task\",\"name\":\"call %u [%u]\",\"pid\":%d,"
-                     "\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,"
+                     "\"tid\":%u,\"ts\":%s,\"dur\":%s,"
                      "\"args\":{\"first\":%u,\"items\":%u,\"worker pid\":%u}}",
                      record.call, record.first, static_cast<int>(::getpid()), slot + 1,
-                     static_cast<double>(record.begin) * 1e-3,
-                     static_cast<double>(record.duration) * 1e-3, record.first, record.items,
-                     record.pid);
+                     microseconds(record.begin).text, microseconds(record.duration).text,
+                     record.first, record.items, record.pid);
+    }
+    static FixedText microseconds(std::uint64_t nanoseconds) noexcept {
+        return {static_cast<double>(nanoseconds) * 1e-3, 3};
     }
     void separate() {
         if (written_++ != 0) std::fputs(",\n", file_.get());

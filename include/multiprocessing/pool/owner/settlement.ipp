@@ -121,8 +121,9 @@ MULTIPROCESSING_INLINE std::exception_ptr Settlement::error_for(const Batch& bat
         const double seconds =
             is_own ? static_cast<double>(batch.time_limit)
                    : static_cast<double>(task_timeout_.nanoseconds().count()) * 1e-9;
-        std::string limit = std::to_string(seconds);
+        std::string limit = FixedText(seconds, 6).text;
         limit.erase(limit.find_last_not_of('0') + 1);
+        if (limit.back() == '.') limit.pop_back();
         return std::make_exception_ptr(TimeoutError(
             text + " ran for more than the " + (is_own ? "timeout of " : "task_timeout of ") +
                 limit + " s: its worker (pid " + std::to_string(end.pid) + ") was killed",
