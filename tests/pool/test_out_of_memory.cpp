@@ -160,6 +160,28 @@ TEST_CASE("A stream returns the result of each task that it has given to the poo
     check_no_task_is_lost(pool);
 }
 
+TEST_CASE("A call that fails for lack of memory keeps no place of max_pending", "[pool]") {
+    const Tidy tidy;
+    int failures = 0;
+    for (int allocations = 0; allocations < 24; ++allocations) {
+        mp::Pool pool({.processes = 1, .max_pending = 1});
+        try {
+            const OutOfMemory out(allocations);
+            (void)pool.apply_async(square, 2);
+        } catch (const std::bad_alloc&) {
+            ++failures;
+        }
+        INFO(allocations << " allocations");
+        for (int x = 0; x < 3; ++x) {
+            const mp::AsyncOptions<int> options{.submit_timeout = 20};
+            REQUIRE(pool.apply_async(options, square, x).get(20) == x * x);
+        }
+        pool.close();
+        pool.join();
+    }
+    REQUIRE(failures > 0);
+}
+
 TEST_CASE("A pool that cannot be made for lack of memory leaves nothing in the heap", "[pool]") {
     using namespace mp::detail;
     const Tidy tidy;

@@ -48,8 +48,10 @@ class EntryList {
     /// Takes back the entry that was prepared last.
     [[gnu::cold]] void withdraw() noexcept;
 
-    /// Frees the entries that the head has passed and no worker looks at.
-    void free_passed();
+    /// Frees the entries that the head has passed and no worker looks at. Without memory to note
+    /// them, the next call does it: the entry that was published just before is the workers' by
+    /// now.
+    void free_passed() noexcept;
 
     /// Frees all. @pre no worker is left
     [[gnu::cold]] void clear() noexcept;

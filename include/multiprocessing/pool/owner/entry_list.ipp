@@ -7,6 +7,7 @@
 #include "multiprocessing/pool/owner/entry_list.hpp"
 
 #include <algorithm>
+#include <new>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/heap.hpp"
@@ -26,7 +27,7 @@ MULTIPROCESSING_INLINE void EntryList::open(PoolBoard& board, std::atomic<Offset
 
 MULTIPROCESSING_INLINE void EntryList::withdraw() noexcept { entries_.pop_back(); }
 
-MULTIPROCESSING_INLINE void EntryList::free_passed() {
+MULTIPROCESSING_INLINE void EntryList::free_passed() noexcept {
     // A scan frees many small ones at a time. Large ones are freed as soon as possible: in a block
     // that was not in use yet, every process has to map each page, which takes longer than to fill
     // the page.
@@ -35,7 +36,10 @@ MULTIPROCESSING_INLINE void EntryList::free_passed() {
         entries_.size() >= 2 * board_->worker_count.load(std::memory_order_relaxed) + 8;
     if (!is_due && appended_bytes_ < large) return;
     appended_bytes_ = 0;
-    scan();
+    try {
+        scan();
+    } catch (const std::bad_alloc&) {
+    }
 }
 
 MULTIPROCESSING_INLINE void EntryList::clear() noexcept {

@@ -107,6 +107,8 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     [[gnu::cold]] void open();
     void check_owner() const;
     [[gnu::hot]] void check_running_locked(const SubmitOptions& how) const;
+    [[gnu::hot]] EntryList& list(const std::shared_ptr<PendingBatch>& pending,
+                                 const SubmitOptions& how);
     [[gnu::cold]] void come_in(std::unique_lock<LocalMutex>& lock, const SubmitOptions& how,
                                const std::shared_ptr<PendingBatch>& pending);
     [[gnu::cold]] void let_workers_leave();

@@ -70,9 +70,7 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwn
                              std::memory_order_relaxed);
     if (!how.wish.timeout.is_forever()) [[unlikely]]
         (*pending)->time_limit = watcher_.note_limit(how.wish.timeout);
-    EntryList& entries = place_.entries.list_of(how.wish.priority);
-    place_.pending.add(pending);
-    entries.append((*pending)->whole, pending);
+    EntryList& entries = list(pending, how);
     place_.history.note_call(last_serial_, (*pending)->function, how.of_stream);
     const bool nobody_is_awake = board.spinner.load() == 0;
     if (how.caller_waits && nobody_is_awake) {
@@ -83,6 +81,20 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwn
     entries.free_passed();
     if (watcher_.misses_new_tasks()) place_.wake.stir();
     return pending;
+}
+
+/// Lets the workers see a call. @returns the list that it is in
+MULTIPROCESSING_INLINE EntryList& Supervisor::list(const std::shared_ptr<PendingBatch>& pending,
+                                                   const SubmitOptions& how) {
+    try {
+        EntryList& entries = place_.entries.list_of(how.wish.priority);
+        place_.pending.add(pending);
+        entries.append((*pending)->whole, pending);
+        return entries;
+    } catch (...) {  // no memory; it must not keep its place at the door, nor be waited for
+        pending->give_up(std::current_exception());
+        throw;
+    }
 }
 
 /// Waits until one more call may wait for a worker, and notes it.
