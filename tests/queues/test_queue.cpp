@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <string>
 #include <variant>
@@ -26,6 +27,17 @@ struct Job {
     std::string text;
     mp::Queue<Job> reply;  // a type may hold a queue of itself
     std::vector<mp::Lock> locks;
+};
+struct Unmovable {  // for lack of memory, say
+    Unmovable() = default;
+    Unmovable(const Unmovable&) = default;
+    Unmovable(Unmovable&&) { throw std::bad_alloc(); }
+    ~Unmovable() {}
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(value);
+    }
+    int value = 0;
 };
 struct NoDefault {
     explicit NoDefault(int x) : value(x) {}
@@ -102,6 +114,15 @@ void send_new_queue(mp::Queue<mp::Queue<int>> queues) {
 void use_what_parent_closed(mp::Queue<int> queue) { queue.put(queue.get() + 1); }
 
 }  // namespace
+
+TEST_CASE("Queue.put does not fail for an item that is in the queue", "[queues]") {
+    const mp::Queue<Unmovable> queue;
+    Unmovable item;
+    REQUIRE_NOTHROW(queue.put(std::move(item)));
+    REQUIRE(queue.qsize() == 1);
+    REQUIRE_NOTHROW(queue.put(std::move(item), false));
+    REQUIRE(queue.qsize() == 2);
+}
 
 TEST_CASE("Queue.put raises Full when a bounded queue stays full", "[queues]") {
     const Watchdog watchdog(60);

@@ -98,7 +98,12 @@ class Queue {
     void put(T&& item, bool block = true, Timeout timeout = std::nullopt) const {
         put(std::as_const(item), block, timeout);
         if constexpr (!std::is_trivially_destructible_v<T> && std::is_move_constructible_v<T>) {
-            [[maybe_unused]] const T consumed(std::move(item));
+            try {
+                [[maybe_unused]] const T consumed(std::move(item));
+            } catch (...) {
+                // The item is in the queue, and an error would say that it is not: it stays here
+                // too.
+            }
         }
     }
     /// Not allowed: seconds in the place of `block` would mean true, and wait for ever.
