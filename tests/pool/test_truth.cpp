@@ -110,22 +110,32 @@ TEMPLATE_TEST_CASE("A copy that a task has forked of its worker reports nothing"
     CHECK(*counter == 10);
 }
 
-TEST_CASE("A result in a forked child is an error, not what has become of its memory", "[pool]") {
+TEST_CASE("A forked child has the results that were waited for, and not what became of others",
+          "[pool]") {
     const Tidy tidy;
     mp::BasicPool<mp::start_method::fork> pool(2);
     for (int round = 0; round < 5; ++round) {
         auto ready = std::make_optional(pool.apply_async(describe, "result ", round));
-        ready->wait();
+        auto waited_for = std::make_optional(pool.apply_async(describe, "text ", round));
+        waited_for->wait();
+        auto nothing = std::make_optional(pool.apply_async([] {}));
+        nothing->wait();
+        while (!ready->ready()) ::usleep(1'000);
         const auto pending = pool.apply_async(sleep_for_seconds, 1);
-        mp::ForkProcess child([r = *ready, pending] {
+        mp::ForkProcess child([r = *ready, w = *waited_for, n = *nothing, pending, round] {
             ::usleep(100'000);
-            const bool good = support::throws<mp::ValueError>([&] { (void)r.get(); }) &&
-                              support::throws<mp::ValueError>([&] { (void)r.successful(); }) &&
-                              support::throws<mp::ValueError>([&] { (void)pending.get(); });
+            bool good = support::throws<mp::ValueError>([&] { (void)r.get(); }) &&
+                        support::throws<mp::ValueError>([&] { (void)r.successful(); }) &&
+                        support::throws<mp::ValueError>([&] { (void)pending.get(); });
+            good = good && w.ready() && w.successful() && w.get() == describe("text ", round);
+            good = good && support::throws<mp::ValueError>([&] { (void)w.get(); });
+            n.get();
             mp::exit(good ? 0 : 1);
         });
         child.start();
         ready.reset();
+        waited_for.reset();
+        nothing.reset();
         for (int i = 0; i < 20; ++i) (void)pool.map(mirror, std::vector<Point>(50, {1, "point"}));
         child.join();
         CHECK(child.exitcode() == 0);

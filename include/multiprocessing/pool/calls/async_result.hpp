@@ -5,16 +5,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "multiprocessing/detail/text.hpp"
+#include "multiprocessing/heap/local_mutex.hpp"
 #include "multiprocessing/pool/calls/pending_call.hpp"
 #include "multiprocessing/pool/calls/submit_options.hpp"
 
@@ -80,12 +84,15 @@ class AsyncResult {
         if (!kept_) return none();
         if (!kept_->call->wait(timeout)) throw TimeoutError("the result is not there yet");
         kept_->call->throw_if_given_up();
+        if (!kept_->call->is_own() && kept_->is_noted.exchange(false)) return kept_->take_note();
         return kept_->read(*kept_->call);
     }
 
-    /// Waits until there is a result or an error, or until the timeout has passed.
+    /// Waits until there is a result or an error, or until the timeout has passed. A result that
+    /// was waited for is there for processes that are forked later, too: get() gives it, once. Of
+    /// any other result, get() is a ValueError there.
     void wait(Timeout timeout = std::nullopt) const {
-        if (kept_) (void)kept_->call->wait(timeout);
+        if (kept_ && kept_->call->wait(timeout)) kept_->note_result();
     }
 
     /// Returns whether there is a result or an error.
@@ -94,7 +101,8 @@ class AsyncResult {
     /// Returns whether there is a result, not an error. @throws ValueError before it is ready
     [[nodiscard]] bool successful() const {
         if (!ready()) throw ValueError("the result is not ready");
-        return !kept_ || !kept_->call->has_failed();
+        return !kept_ || kept_->is_noted.load(std::memory_order_acquire) ||
+               !kept_->call->has_failed();
     }
 
     /// Takes the call back: its tasks that no worker has begun are never begun.
@@ -132,8 +140,31 @@ class AsyncResult {
         Kept& operator=(const Kept&) = delete;
         ~Kept() { call->discard(); }
 
+        /// Reads the result into memory of this process, of which a forked child has a copy.
+        void note_result() {
+            if (!call->is_own()) return;
+            const std::scoped_lock lock(noting);
+            if (is_noted.load() || call->has_failed()) return;
+            try {
+                if constexpr (std::is_void_v<R>) {
+                    read(*call);
+                } else {
+                    note.emplace(read(*call));
+                }
+                is_noted.store(true);
+            } catch (...) {
+                // get() says what is wrong.
+            }
+        }
+        R take_note() {
+            if constexpr (!std::is_void_v<R>) return std::move(*note);
+        }
+
         std::shared_ptr<detail::PendingCall> call;
         Reader read;
+        detail::LocalMutex noting;
+        std::conditional_t<std::is_void_v<R>, std::monostate, std::optional<R>> note;
+        std::atomic<bool> is_noted{false};
     };
 
     [[nodiscard]] const char* state_name() const {
