@@ -82,8 +82,12 @@ inline std::size_t read_all(ByteStream stream, std::span<std::byte> bytes) {
     return filled;
 }
 
-/// Reads as read_all, but looks out for the first bytes before it sleeps: an answer often comes
-/// sooner than a thread wakes up. Sockets only; of a pipe it reads as read_all.
+/// Reads what has come, at least a byte. It looks out for it before it sleeps: an answer often
+/// comes sooner than a thread wakes up. (Not at a pipe: there it sleeps at once.)
+/// @returns how many bytes it has read; 0 at the end of the stream
+std::size_t read_some_soon(ByteStream stream, std::span<std::byte> bytes, SpinBudget& waiting);
+
+/// Reads as read_all, but looks out for the first bytes as read_some_soon.
 std::size_t read_all_soon(ByteStream stream, std::span<std::byte> bytes, SpinBudget& waiting);
 
 [[noreturn, gnu::cold]] void throw_cut_off();

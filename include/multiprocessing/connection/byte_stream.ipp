@@ -82,17 +82,27 @@ MULTIPROCESSING_INLINE void write_all(ByteStream stream, std::span<iovec> parts)
     }
 }
 
-MULTIPROCESSING_INLINE std::size_t read_all_soon(ByteStream stream, std::span<std::byte> bytes,
-                                                 SpinBudget& waiting) {
+MULTIPROCESSING_INLINE std::size_t read_some_soon(ByteStream stream, std::span<std::byte> bytes,
+                                                  SpinBudget& waiting) {
     ssize_t got = -1;
     const auto has_come = [&] {
         got = ::recv(stream.fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
         return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
     };
     if (stream.is_socket && !has_come()) waiting.spin(has_come);
-    if (got == 0) return 0;
-    // Errors come again, where they are handled.
-    const auto filled = static_cast<std::size_t>((std::max)(got, ssize_t{0}));
+    while (got < 0) {  // an error comes again
+        got = ::read(stream.fd, bytes.data(), bytes.size());
+        if (got >= 0) break;
+        if (errno == ECONNRESET) return 0;  // the end too, see read_all
+        after_failed_read(stream);
+    }
+    return static_cast<std::size_t>(got);
+}
+
+MULTIPROCESSING_INLINE std::size_t read_all_soon(ByteStream stream, std::span<std::byte> bytes,
+                                                 SpinBudget& waiting) {
+    const std::size_t filled = read_some_soon(stream, bytes, waiting);
+    if (filled == 0) return 0;
     return filled + read_all(stream, bytes.subspan(filled));
 }
 

@@ -59,6 +59,14 @@ MULTIPROCESSING_INLINE std::optional<std::uint64_t> PythonHeader::read(
 MULTIPROCESSING_INLINE void PythonFraming::write(ByteStream stream,
                                                  std::span<const std::byte> body) {
     const PythonHeader header(body.size());
+    // Of a small message, copying the bytes costs less than telling the kernel of two parts.
+    std::array<std::byte, 2048> whole;
+    if (body.size() <= whole.size() - PythonHeader::short_size) {
+        const auto first = header.bytes();
+        std::memcpy(whole.data(), first.data(), first.size());
+        if (!body.empty()) std::memcpy(whole.data() + first.size(), body.data(), body.size());
+        return write_all(stream, std::span(whole).first(first.size() + body.size()));
+    }
     const auto part = [](std::span<const std::byte> bytes) {
         return iovec{const_cast<std::byte*>(bytes.data()), bytes.size()};  // only read
     };

@@ -20,6 +20,7 @@
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/python_frame.hpp"
+#include "multiprocessing/connection/read_array.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
@@ -96,7 +97,7 @@ class ConnectionState {
         if (cell.rest_size() == 0) return std::nullopt;
         return take([&]() -> std::optional<Array> {
             require_array(sizeof(typename Array::value_type));
-            return read_array<Array>(sizeof(std::uint64_t));
+            return read_body<Array>(sizeof(std::uint64_t));
         });
     }
 
@@ -188,34 +189,12 @@ class ConnectionState {
         }
     }
 
-    /// Reads the body, from its byte `prefix` on, straight into a string or vector. Memory is taken
-    /// at once, before anything is read, but touched as the bytes arrive.
+    /// Reads the body, from its byte `prefix` on, straight into a string or vector.
     template <class Array>
-    Array read_array(std::size_t prefix) {
+    Array read_body(std::size_t prefix) {
         const std::size_t size = static_cast<std::size_t>(cell_.header.size) - prefix;
-        return read_array_of<Array>(size / sizeof(typename Array::value_type),
-                                    cell_.beginning().subspan(prefix));
-    }
-
-    /// Reads so many elements, whose first bytes were read before.
-    template <class Array>
-    Array read_array_of(std::size_t count, std::span<const std::byte> beginning) {
-        constexpr std::size_t item_size = sizeof(typename Array::value_type);
-        // When a step is overwritten, the zeros that resize wrote are still in the nearest cache.
-        constexpr std::size_t step = (64 << 10) / item_size + 1;
-        const auto at_most_all = [count](std::size_t size) { return size < count ? size : count; };
-        Array array;
-        if (count > array.max_size()) throw std::bad_alloc();
-        array.reserve(count);
-        array.resize(at_most_all(beginning.size() / item_size + step));
-        if (!beginning.empty()) std::memcpy(array.data(), beginning.data(), beginning.size());
-        for (std::size_t filled = beginning.size();;) {
-            const auto bytes = std::as_writable_bytes(std::span(array));
-            FamilyFraming::read_content(stream(), bytes.subspan(filled));
-            if (array.size() == count) return array;
-            filled = bytes.size();
-            array.resize(at_most_all(array.size() + step));
-        }
+        return read_array<Array>(stream(), size / sizeof(typename Array::value_type),
+                                 cell_.beginning().subspan(prefix));
     }
 
     void require_bytes() const;

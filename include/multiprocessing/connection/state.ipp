@@ -21,6 +21,7 @@
 #include "multiprocessing/connection/frame.hpp"
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/python_frame.hpp"
+#include "multiprocessing/connection/read_array.hpp"
 #include "multiprocessing/connection/type_registry.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/linkage.hpp"
@@ -67,7 +68,7 @@ MULTIPROCESSING_INLINE std::string ConnectionState::receive_bytes(
     const Cell& cell = next_cell();
     require_bytes();
     if (longest && cell.header.size > *longest) throw_too_long();
-    return take([&] { return read_array<std::string>(0); });
+    return take([&] { return read_body<std::string>(0); });
 }
 
 MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_bytes_into(
@@ -77,8 +78,7 @@ MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_bytes_into(
     const Cell& cell = next_cell();
     require_bytes();
     const auto size = static_cast<std::size_t>(cell.header.size);
-    if (size > buffer.size())
-        throw BufferTooShort(take([&] { return read_array<std::string>(0); }));
+    if (size > buffer.size()) throw BufferTooShort(take([&] { return read_body<std::string>(0); }));
     const auto beginning = cell.beginning();
     if (!beginning.empty()) std::memcpy(buffer.data(), beginning.data(), beginning.size());
     take([&] {
@@ -175,7 +175,7 @@ MULTIPROCESSING_INLINE std::string ConnectionState::receive_python(
     }
     const std::size_t size = next_python_size();
     if (longest && size > *longest) throw_too_long();
-    return take_python([&] { return read_array_of<std::string>(size, {}); });
+    return take_python([&] { return read_array<std::string>(stream(), size); });
 }
 
 MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_python_into(
@@ -188,7 +188,7 @@ MULTIPROCESSING_INLINE std::size_t ConnectionState::receive_python_into(
     }
     const std::size_t size = next_python_size();
     if (size > buffer.size()) {
-        throw BufferTooShort(take_python([&] { return read_array_of<std::string>(size, {}); }));
+        throw BufferTooShort(take_python([&] { return read_array<std::string>(stream(), size); }));
     }
     take_python([&] { read_rest(stream(), buffer.first(size)); });
     return size;
