@@ -79,7 +79,7 @@ std::vector<NamedMethod<Queue>> methods_of_queue() {
     const auto get = [](Queue& queue, bool block, Timeout timeout) {
         CallResult result;
         T item = get_for_caller(queue, block, timeout);
-        result.value = to_object(item);
+        result.reply = reply_of("#RETURN", item);
         // The last of the queue is better than lost.
         result.undo = [queue, item = std::move(item)] { queue.put(item); };
         return result;
@@ -148,7 +148,7 @@ std::vector<NamedMethod<Lock>> methods_of_lock() {
              [acquire](Lock& lock, std::optional<bool> blocking, Timeout timeout) {
                  CallResult result;
                  const bool acquired = acquire(lock, blocking.value_or(true), timeout);
-                 result.value = to_object(acquired);
+                 result.reply = reply_of("#RETURN", acquired);
                  if (!acquired) return result;
                  result.undo = Caller::note_acquired(identity_of(lock), is_of_thread<Lock>,
                                                      [lock]() mutable { lock.release(); });
@@ -238,7 +238,9 @@ struct Exposed<Barrier> {
     template <class Self = Barrier>
     static std::vector<NamedMethod<Self>> methods() {
         return {{"wait",
-                 [](Self& barrier, Timeout timeout) { return barrier.wait(timeout); },
+                 [](Self& barrier, Timeout timeout) {
+                     return barrier.wait(timeout);
+                 },
                  {"timeout"}},
                 {"abort", [](Self& barrier) { barrier.abort(); }},
                 {"reset", [](Self& barrier) { barrier.reset(); }},

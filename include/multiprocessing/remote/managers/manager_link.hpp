@@ -14,8 +14,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "multiprocessing/connection/connection.hpp"
 #include "multiprocessing/remote/connection/address.hpp"
+#include "multiprocessing/remote/managers/message_stream.hpp"
 #include "multiprocessing/remote/managers/values.hpp"
 
 namespace multiprocessing::detail {
@@ -79,8 +79,8 @@ class ManagerLink : public std::enable_shared_from_this<ManagerLink> {
 
   private:
     pickle::object request_bytes(const std::string& request);
-    [[nodiscard]] Connection connect() const;
-    Connection& connection();
+    [[nodiscard]] std::unique_ptr<MessageStream> connect() const;
+    MessageStream& connection();
     void forget_connection() noexcept;
 
     connection::Address address_;

@@ -6,7 +6,10 @@
 #include "multiprocessing/remote/managers/manager_link.hpp"
 
 #include <map>
+#include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/process.hpp"
@@ -18,7 +21,7 @@ namespace multiprocessing::detail {
 /// A connection of this thread, and whose it is.
 struct ThreadConnection {
     std::weak_ptr<ManagerLink> link;
-    Connection connection;
+    std::unique_ptr<MessageStream> connection;
 };
 
 // What the threads have, by link. It is gone before static objects are.
@@ -65,15 +68,31 @@ inline std::shared_ptr<ManagerLink> ManagerLink::to(const connection::Address& a
     return std::make_shared<ManagerLink>(address, authkey);
 }
 
-inline Connection ManagerLink::connect() const {
-    return connection::Client(address_, {.authkey = authkey_});
+inline std::unique_ptr<MessageStream> ManagerLink::connect() const {
+    return std::make_unique<MessageStream>(connection::Client(address_, {.authkey = authkey_}));
 }
 
-inline ManagerReply read_reply(Connection& connection) {
-    const std::string message = connection.recv_bytes();
+/// Takes a reply apart. @throws TypeError, ValueError
+inline ManagerReply reply_in(std::string& message) {
+    pickles::Tree parsed = pickles::parse(message);
+    const auto owned =
+        std::make_shared<const pickles::OwnedTree>(std::move(message), std::move(parsed));
+    const pickles::Tree& tree = owned->tree();
+    if (tree.top().kind == pickles::ValueKind::tuple) {
+        const auto parts = tree.children_of(tree.top());
+        if (parts.size() == 2 && tree.at(parts[0]).kind == pickles::ValueKind::text) {
+            return {std::string(tree.bytes_of(tree.at(parts[0]))), pickle::object(owned, parts[1])};
+        }
+    }
+    auto [kind, value] =
+        pickle::object(owned, tree.root).get<std::pair<std::string, pickle::object>>();
+    return {std::move(kind), std::move(value)};
+}
+
+inline ManagerReply read_reply(MessageStream& connection) {
+    std::string message = connection.receive();
     try {
-        auto [kind, value] = pickle::loads<std::pair<std::string, pickle::object>>(message);
-        return {std::move(kind), std::move(value)};
+        return reply_in(message);
     } catch (const TypeError&) {
         throw_foreign_exception(message);
         throw;
@@ -81,9 +100,9 @@ inline ManagerReply read_reply(Connection& connection) {
 }
 
 inline pickle::object ManagerLink::request_bytes(const std::string& request) {
-    Connection connection = connect();
-    connection.send_bytes(request);
-    ManagerReply reply = read_reply(connection);
+    const auto connection = connect();
+    connection->send(request);
+    ManagerReply reply = read_reply(*connection);
     if (reply.kind != "#RETURN") throw_reply(reply);
     return std::move(reply.value);
 }
@@ -96,20 +115,20 @@ inline std::string name_of_this_thread() {
     return name;
 }
 
-inline Connection& ManagerLink::connection() {
+inline MessageStream& ManagerLink::connection() {
     ThreadConnections* const all = thread_connections();
     if (all == nullptr) throw RuntimeError("the thread ends, and makes no new connections");
     const auto known = all->by_link.find(this);
     if (known != all->by_link.end() && !known->second.link.expired()) {
-        return known->second.connection;
+        return *known->second.connection;
     }
     std::erase_if(all->by_link, [](const auto& entry) { return entry.second.link.expired(); });
-    Connection connection = connect();
-    connection.send_bytes(request_of(std::nullopt, "accept_connection", name_of_this_thread()));
-    const ManagerReply reply = read_reply(connection);
+    auto connection = connect();
+    connection->send(request_of(std::nullopt, "accept_connection", name_of_this_thread()));
+    const ManagerReply reply = read_reply(*connection);
     if (reply.kind != "#RETURN") throw_reply(reply);
-    return all->by_link.emplace(this, ThreadConnection{weak_from_this(), std::move(connection)})
-        .first->second.connection;
+    return *all->by_link.emplace(this, ThreadConnection{weak_from_this(), std::move(connection)})
+                .first->second.connection;
 }
 
 inline void ManagerLink::forget_connection() noexcept {
@@ -117,9 +136,9 @@ inline void ManagerLink::forget_connection() noexcept {
 }
 
 inline ManagerReply ManagerLink::call(const std::string& request) {
-    Connection& connection = this->connection();
+    MessageStream& connection = this->connection();
     try {
-        connection.send_bytes(request);
+        connection.send(request);
         return read_reply(connection);
     } catch (...) {
         forget_connection();  // what comes next there may be the reply to this call

@@ -60,9 +60,9 @@ CallResult result_of(R&& result) {
     if constexpr (std::same_as<std::remove_cvref_t<R>, CallResult>) {
         return std::forward<R>(result);
     } else {
-        CallResult reply;
-        reply.value = to_object(std::forward<R>(result));
-        return reply;
+        CallResult written;
+        written.reply = reply_of("#RETURN", result);
+        return written;
     }
 }
 

@@ -129,10 +129,9 @@ struct Exposed<ObjectQueue> {
     static std::vector<NamedMethod<Self>> methods() {
         const auto get = [](Self& queue, bool block, Timeout timeout) {
             CallResult result;
-            result.value = get_for_caller(queue, block, timeout);
-            result.undo = [self = queue.shared_from_this(), item = result.value] {
-                self->put_back(item);
-            };
+            const pickle::object item = get_for_caller(queue, block, timeout);
+            result.undo = [self = queue.shared_from_this(), item] { self->put_back(item); };
+            result.reply = reply_of("#RETURN", item);
             return result;
         };
         return {

@@ -31,7 +31,7 @@ using PlacedArguments = std::vector<const pickle::object*>;
 
 /// What a method gives back.
 struct CallResult {
-    pickle::object value{};
+    std::string reply{};  // written already, so that no value is made for it; empty: None
     // For a method that makes an object of the server's: the object, and the name of its type.
     std::shared_ptr<Servant> made = nullptr;
     std::string made_type{};

@@ -18,6 +18,7 @@
 #include "multiprocessing/remote/connection/listener.hpp"
 #include "multiprocessing/remote/managers/clients.hpp"
 #include "multiprocessing/remote/managers/lock_ledger.hpp"
+#include "multiprocessing/remote/managers/message_stream.hpp"
 #include "multiprocessing/remote/managers/objects.hpp"
 #include "multiprocessing/remote/managers/registry.hpp"
 #include "multiprocessing/remote/managers/request.hpp"
@@ -56,14 +57,14 @@ class ManagerServer : public std::enable_shared_from_this<ManagerServer> {
     void start_thread_for(Connection connection);
     void close_connections() noexcept;
 
-    void handle(Connection& connection);
-    void serve_client(Connection& connection, const ClientPointer& client);
-    static void send(Connection& connection, Reply reply);
+    void handle(MessageStream& connection);
+    void serve_client(MessageStream& connection, const ClientPointer& client);
+    static void send(MessageStream& connection, Reply reply);
 
     Reply answer_first(const Request& request, const ClientPointer& client);
     pickle::object run_function(const Request& request, const ClientPointer& client);
     pickle::object create(CallArguments arguments, const ClientPointer& client);
-    Reply answer(const std::string& message, const ClientPointer& client);
+    Reply answer(std::string message, const ClientPointer& client);
     Reply answer_for_object(const Request& request, const ClientPointer& client);
     Reply call(Servant& servant, const Method& method, const Request& request,
                const ClientPointer& client);

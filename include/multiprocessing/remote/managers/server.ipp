@@ -92,7 +92,7 @@ inline void ManagerServer::start_thread_for(Connection connection) {
         const std::scoped_lock lock(mutex_);
         open_.insert(fd);
     }
-    auto own = std::make_shared<Connection>(std::move(connection));
+    auto own = std::make_shared<MessageStream>(std::move(connection));
     const auto close = [self = shared_from_this(), own, fd] {
         const std::scoped_lock lock(self->mutex_);
         self->open_.erase(fd);
@@ -116,25 +116,25 @@ inline void ManagerServer::close_connections() noexcept {
     for (const int fd : open_) (void)::shutdown(fd, SHUT_RDWR);
 }
 
-inline void ManagerServer::send(Connection& connection, Reply reply) {
+inline void ManagerServer::send(MessageStream& connection, Reply reply) {
     try {
-        connection.send_bytes(reply.message);
+        connection.send(reply.message);
     } catch (...) {
         if (reply.undo) reply.undo();
         throw;
     }
 }
 
-inline void ManagerServer::handle(Connection& connection) {
+inline void ManagerServer::handle(MessageStream& connection) {
     try {
         Caller caller(connection.fileno(), stopping_, locks_);
         const ClientPointer client = clients_.client_of(connection.fileno());
         caller.set_client(client);
-        const std::string message = connection.recv_bytes();
+        std::string message = connection.receive();
         Request request;
         Reply reply;
         try {
-            request = read_request(message);
+            request = read_request(std::move(message));
             reply = answer_first(request, client);
         } catch (const CallerGone&) {
             throw;
@@ -202,17 +202,18 @@ inline pickle::object ManagerServer::create(CallArguments arguments, const Clien
     return pickle::object::tuple({to_object(id), names_object(servant->table().names())});
 }
 
-inline void ManagerServer::serve_client(Connection& connection, const ClientPointer& client) {
+inline void ManagerServer::serve_client(MessageStream& connection, const ClientPointer& client) {
     while (!stopping_.load()) {
-        const std::string message = connection.recv_bytes();
-        send(connection, answer(message, client));
+        std::string message = connection.receive();
+        send(connection, answer(std::move(message), client));
     }
 }
 
-inline ManagerServer::Reply ManagerServer::answer(const std::string& message,
+inline ManagerServer::Reply ManagerServer::answer(std::string message,
                                                   const ClientPointer& client) {
     try {
-        return answer_for_object(read_request(message), client);
+        const Request request = read_request(std::move(message));
+        return answer_for_object(request, client);
     } catch (const CallerGone&) {
         throw;
     } catch (const NoPythonForm& error) {
@@ -249,7 +250,10 @@ inline ManagerServer::Reply ManagerServer::call(Servant& servant, const Method& 
     } catch (...) {
         return {reply_of("#ERROR", std::current_exception())};
     }
-    if (result.made == nullptr) return {reply_of("#RETURN", result.value), std::move(result.undo)};
+    if (result.made == nullptr) {
+        if (result.reply.empty()) result.reply = reply_of("#RETURN", nullptr);
+        return {std::move(result.reply), std::move(result.undo)};
+    }
     const Token token{result.made_type, address_, objects_.add(result.made, client)};
     return {reply_of("#PROXY", pickle::object::tuple({names_object(result.made->table().names()),
                                                       token_object(token)}))};

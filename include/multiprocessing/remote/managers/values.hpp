@@ -44,6 +44,19 @@ T from_object(const pickle::object& value) {
     }
 }
 
+/// Writes a reply: `('#RETURN', value)`, and others of request.hpp.
+template <class Value>
+std::string reply_of(std::string_view kind, const Value& value) {
+    using Written = std::decay_t<const Value&>;
+    pickles::require_travels<Written>();
+    pickles::Writer writer;
+    writer.begin(pickles::ValueKind::tuple, 2);
+    writer.write_text(kind);
+    pickles::write_value<Written>(writer, value);
+    writer.end(pickles::ValueKind::tuple, 2);
+    return std::move(writer).finish();
+}
+
 /// Returns Python's repr of a value.
 inline std::string repr_of(const pickle::object& value) { return text_of(value); }
 

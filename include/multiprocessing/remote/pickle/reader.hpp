@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "multiprocessing/remote/pickle/limits.hpp"
 #include "multiprocessing/remote/pickle/tree.hpp"
@@ -19,8 +21,8 @@ class OwnedTree {
   public:
     /// @throws as parse
     explicit OwnedTree(std::string message);
-    /// Makes a copy of a tree that was made of the same message.
-    OwnedTree(std::string message, const Tree& tree);
+    /// Takes a tree that was made of the same message.
+    OwnedTree(std::string message, Tree tree);
 
     [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
 
@@ -34,7 +36,9 @@ class Reader {
   public:
     explicit Reader(const Tree& tree) : tree_(tree), left_(4 * budget_of(tree.message.size())) {}
     /// @param owner what the tree belongs to, for objects that are to share it
-    Reader(const Tree& tree, std::shared_ptr<const OwnedTree> owner);
+    Reader(const Tree& tree, const std::shared_ptr<const OwnedTree>& owner) : Reader(tree) {
+        if (owner != nullptr) owner_ = &owner;
+    }
 
     [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
 
@@ -60,7 +64,8 @@ class Reader {
   private:
     const Tree& tree_;
     std::uint64_t left_;
-    std::shared_ptr<const OwnedTree> owner_;
+    const std::shared_ptr<const OwnedTree>* owner_ = nullptr;  // not a copy: most need none
+    std::shared_ptr<const OwnedTree> copy_{};
 };
 
 }  // namespace multiprocessing::detail::pickles

@@ -15,13 +15,9 @@ namespace multiprocessing::detail::pickles {
 inline OwnedTree::OwnedTree(std::string message)
     : message_(std::move(message)), tree_(parse(message_)) {}
 
-inline OwnedTree::OwnedTree(std::string message, const Tree& tree)
-    : message_(std::move(message)), tree_(tree) {
+inline OwnedTree::OwnedTree(std::string message, Tree tree)
+    : message_(std::move(message)), tree_(std::move(tree)) {
     tree_.message = message_;
-}
-
-inline Reader::Reader(const Tree& tree, std::shared_ptr<const OwnedTree> owner) : Reader(tree) {
-    owner_ = std::move(owner);
 }
 
 inline void Reader::count(std::uint64_t steps) {
@@ -30,10 +26,11 @@ inline void Reader::count(std::uint64_t steps) {
 }
 
 inline std::shared_ptr<const OwnedTree> Reader::share() {
-    if (owner_ == nullptr) {
-        owner_ = std::make_shared<const OwnedTree>(std::string(tree_.message), tree_);
+    if (owner_ != nullptr) return *owner_;
+    if (copy_ == nullptr) {
+        copy_ = std::make_shared<const OwnedTree>(std::string(tree_.message), tree_);
     }
-    return owner_;
+    return copy_;
 }
 
 inline void Reader::refuse(const Node& node, std::string_view wanted) const {
