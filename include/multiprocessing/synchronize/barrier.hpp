@@ -50,7 +50,7 @@ class Barrier {
     /// reset, by an action that throws, by a party that dies
     /// @throws RuntimeError when this process does not have the action
     /// @throws whatever the action throws, in the process that runs it
-    int wait(Timeout timeout = std::nullopt) const;
+    int wait(Timeout timeout = std::nullopt) const { return wait_in_place(nullptr, timeout); }
 
     /// Makes a broken barrier usable again. Parties that wait get a BrokenBarrierError.
     void reset() const { handle_->reset(); }
@@ -77,6 +77,9 @@ class Barrier {
     /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
     /// For the library: makes a barrier of a handle that has arrived.
+    /// For the library: waits in the place of somebody who may leave. It asks `has_left` at
+    /// intervals; when he has left, the barrier breaks, as when a process that waits there dies.
+    int wait_in_place(bool (*has_left)(), Timeout timeout) const;
     static Barrier from_shared_handle(detail::AnyHandle handle) {
         return Barrier(std::move(handle));
     }

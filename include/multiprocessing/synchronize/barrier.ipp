@@ -13,20 +13,22 @@
 
 namespace multiprocessing {
 
-MULTIPROCESSING_INLINE int Barrier::wait(Timeout timeout) const {
+MULTIPROCESSING_INLINE int Barrier::wait_in_place(bool (*has_left)(), Timeout timeout) const {
     const bool has_action = handle_->has_action != 0;
     if (has_action && !action_ && !handle_->portable_action) {
         throw RuntimeError("this process does not have the barrier's action: only a function "
                            "or a lambda without captures, of the program itself, can be called "
                            "in every process");
     }
-    return handle_->wait(detail::Deadline(timeout.is_forever() ? default_timeout() : timeout), [&] {
+    const auto run_action = [&] {
         if (action_) {
             (*action_)();
         } else if (has_action) {
             handle_->portable_action();
         }
-    });
+    };
+    const detail::Deadline deadline(timeout.is_forever() ? default_timeout() : timeout);
+    return handle_->wait(deadline, run_action, has_left);
 }
 
 MULTIPROCESSING_INLINE detail::Handle<detail::BarrierState> Barrier::make(

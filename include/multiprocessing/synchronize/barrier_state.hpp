@@ -67,7 +67,7 @@ struct alignas(16) BarrierState : SharedObject {
     /// Waits for the others; the last to come runs `action` first.
     /// @returns a number from 0, in the order of coming
     template <class Action>
-    int wait(const Deadline& deadline, Action action) {
+    int wait(const Deadline& deadline, Action action, bool (*has_left)() = nullptr) {
         const Arrival mine = arrive(deadline);
         if (mine.number + 1 == parties) {
             try {
@@ -78,7 +78,7 @@ struct alignas(16) BarrierState : SharedObject {
             }
             release_all(mine.round);
         } else {
-            await(mine, deadline);
+            await(mine, deadline, has_left);
         }
         return static_cast<int>(mine.number);
     }
@@ -114,7 +114,7 @@ struct alignas(16) BarrierState : SharedObject {
     std::uint32_t take_place(std::uint32_t round);
 
     /// Sleeps until the round is over. @throws BrokenBarrierError when it ended without all
-    void await(const Arrival& mine, const Deadline& deadline);
+    void await(const Arrival& mine, const Deadline& deadline, bool (*has_left)());
 
     void release_all(std::uint32_t round);
     void break_round(std::uint32_t round);

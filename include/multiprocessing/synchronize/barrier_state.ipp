@@ -118,7 +118,8 @@ MULTIPROCESSING_INLINE std::uint32_t BarrierState::take_place(std::uint32_t roun
     return best;
 }
 
-MULTIPROCESSING_INLINE void BarrierState::await(const Arrival& mine, const Deadline& deadline) {
+MULTIPROCESSING_INLINE void BarrierState::await(const Arrival& mine, const Deadline& deadline,
+                                                bool (*has_left)()) {
     // acquire, here and below: pairs with the stores to `state`, to see what the others did before.
     const auto over = [&](std::uint64_t s) {
         return round_of(s) != mine.round || (s & broken) != 0;
@@ -140,7 +141,10 @@ MULTIPROCESSING_INLINE void BarrierState::await(const Arrival& mine, const Deadl
         looks_without = missing == Missing::expected ? looks_without + 1 : 0;
         // Another process may come in the place of an expected one. It has time until the next
         // check.
-        if (missing == Missing::waiting || looks_without >= 2) break_round(mine.round);
+        if (missing == Missing::waiting || looks_without >= 2 ||
+            (has_left != nullptr && has_left())) {
+            break_round(mine.round);
+        }
     }
     if (was_lost(mine.round)) throw BrokenBarrierError();
 }

@@ -43,7 +43,7 @@ struct ConditionState : SharedObject {
     /// @returns whether it was notified
     /// @throws AbandonedError when a holder of the lock has died. The lock is held all the same. It
     /// is abandoned again when it is released without recover.
-    bool wait(LockState& held, const Deadline& deadline);
+    bool wait(LockState& held, const Deadline& deadline, bool (*has_left)() = nullptr);
 
     /// Notifies at most `count` waiters, the longest waiting first. It waits for nobody.
     void notify(std::uint64_t count);
@@ -62,7 +62,7 @@ struct ConditionState : SharedObject {
 
     /// Sleeps until notified, or the deadline. @returns whether the lock is held again
     bool sleep(const ConditionWaiter& me, LockState& lock_state, std::uint32_t times,
-               const Deadline& deadline);
+               const Deadline& deadline, bool (*has_left)());
 
     /// Checks whether a process has died that would have notified this waiter, or that has kept a
     /// notification from it. @returns whether the wait is over; the lock is then held
@@ -144,6 +144,11 @@ class Condition : public detail::StandardLockable<Condition> {
 
     /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: waits in the place of somebody who may leave, and asks `has_left` at
+    /// intervals. @returns as wait, also when he has left: then the notification is for another
+    bool wait_in_place(bool (*has_left)(), Timeout timeout) const {
+        return wait(detail::Deadline(timeout), has_left);
+    }
     /// For the library: makes a condition of a handle that has arrived.
     static Condition from_shared_handle(detail::AnyHandle handle) {
         return Condition(std::move(handle));
@@ -158,7 +163,7 @@ class Condition : public detail::StandardLockable<Condition> {
         return *detail::heap().at<detail::LockState>(handle_->lock);
     }
     void require_lock(const char* otherwise) const;
-    bool wait(const detail::Deadline& deadline) const;
+    bool wait(const detail::Deadline& deadline, bool (*has_left)() = nullptr) const;
     [[nodiscard]] std::string text() const;
 
     detail::Handle<detail::ConditionState> handle_;

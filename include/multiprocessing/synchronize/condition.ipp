@@ -45,10 +45,11 @@ MULTIPROCESSING_INLINE ConditionState::ConditionState(const AnyHandle& lock_hand
     add_reference(*lock_handle.object());
 }
 
-MULTIPROCESSING_INLINE bool ConditionState::wait(LockState& held, const Deadline& deadline) {
+MULTIPROCESSING_INLINE bool ConditionState::wait(LockState& held, const Deadline& deadline,
+                                                 bool (*has_left)()) {
     ConditionWaiter& me = enqueue();
     const std::uint32_t times = held.release_all();
-    if (!sleep(me, held, times, deadline)) held.acquire_again(times);
+    if (!sleep(me, held, times, deadline, has_left)) held.acquire_again(times);
     const bool was_notified = dequeue(me);
     if (held.word.is_abandoned()) LockWord::throw_abandoned();
     return was_notified;
@@ -127,11 +128,13 @@ MULTIPROCESSING_INLINE bool ConditionState::deliver(ConditionWaiter& waiter) {
 }
 
 MULTIPROCESSING_INLINE bool ConditionState::sleep(const ConditionWaiter& me, LockState& lock_state,
-                                                  std::uint32_t times, const Deadline& deadline) {
+                                                  std::uint32_t times, const Deadline& deadline,
+                                                  bool (*has_left)()) {
     while (!is_notified(me) && !deadline.has_passed()) {
         const timespec time = deadline.left_as_timespec(check_interval);
         const bool timed_out = futex_wait(me.state, ConditionWaiter::waiting, &time);
         if (timed_out && look_after(me, lock_state, times)) return true;
+        if (timed_out && has_left != nullptr && has_left()) return false;
     }
     return false;
 }
@@ -183,9 +186,10 @@ MULTIPROCESSING_INLINE void Condition::require_lock(const char* otherwise) const
     if (!lock_state().is_mine()) throw AssertionError(otherwise);
 }
 
-MULTIPROCESSING_INLINE bool Condition::wait(const detail::Deadline& deadline) const {
+MULTIPROCESSING_INLINE bool Condition::wait(const detail::Deadline& deadline,
+                                            bool (*has_left)()) const {
     require_lock("must acquire() condition before using wait()");
-    return handle_->wait(lock_state(), deadline);
+    return handle_->wait(lock_state(), deadline, has_left);
 }
 
 MULTIPROCESSING_INLINE std::string Condition::text() const {

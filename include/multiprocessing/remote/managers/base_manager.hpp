@@ -88,7 +88,9 @@ class BaseManager {
                                       detail::make_table<T>(methods, options.concurrent)));
     }
 
-    /// Registers a type of which clients can create objects.
+    /// Registers a type of which clients can create objects. When a client goes away while a method
+    /// of the library's own types waits for it, the wait ends, and what it has taken is given back;
+    /// a method of a program's type goes on.
     ///
     ///     manager.register_type<Adder>("Adder", {{"add", &Adder::add}});
     ///

@@ -47,9 +47,11 @@ class Caller {
 
     void set_client(ClientPointer client) { client_ = std::move(client); }
 
-    /// Throws CallerGone when this thread runs a method whose caller has gone.
+    /// Says whether this thread runs a method whose caller has gone.
+    static bool has_gone() { return current_ != nullptr && current_->is_gone(); }
+    /// Throws CallerGone then.
     static void check() {
-        if (current_ != nullptr && current_->is_gone()) throw CallerGone();
+        if (has_gone()) throw CallerGone();
     }
 
     /// Notes that the caller has acquired a lock.

@@ -196,16 +196,30 @@ struct Exposed<BoundedSemaphore> {
     }
 };
 
+/// Waits at a condition in the place of a caller. A notification that reaches it when the caller
+/// has gone is given to another who waits.
+inline CallResult wait_for_notification(Condition& condition, Timeout timeout) {
+    const bool notified = condition.wait_in_place(Caller::has_gone, timeout);
+    const auto give_on = [condition, notified] {
+        if (notified) condition.notify();  // the lock is still this thread's
+    };
+    if (Caller::has_gone()) {
+        give_on();
+        throw CallerGone();
+    }
+    CallResult result;
+    result.reply = reply_of("#RETURN", notified);
+    if (notified) result.undo = give_on;
+    return result;
+}
+
 template <>
 struct Exposed<Condition> {
     static constexpr bool known = true;
     template <class Self = Condition>
     static std::vector<NamedMethod<Self>> methods() {
         auto methods = methods_of_lock<Self>();
-        // Not in slices: between two of them a notification would find nobody who waits.
-        methods.push_back({"wait",
-                           [](Self& condition, Timeout timeout) { return condition.wait(timeout); },
-                           {"timeout"}});
+        methods.push_back({"wait", wait_for_notification, {"timeout"}});
         methods.push_back(
             {"notify",
              [](Self& condition, std::optional<int> n) { condition.notify(n.value_or(1)); },
@@ -239,7 +253,7 @@ struct Exposed<Barrier> {
     static std::vector<NamedMethod<Self>> methods() {
         return {{"wait",
                  [](Self& barrier, Timeout timeout) {
-                     return barrier.wait(timeout);
+                     return barrier.wait_in_place(Caller::has_gone, timeout);
                  },
                  {"timeout"}},
                 {"abort", [](Self& barrier) { barrier.abort(); }},

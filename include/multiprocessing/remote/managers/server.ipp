@@ -118,6 +118,8 @@ inline void ManagerServer::close_connections() noexcept {
 
 inline void ManagerServer::send(MessageStream& connection, Reply reply) {
     try {
+        // A TCP socket takes bytes for a peer that is gone.
+        if (reply.undo) Caller::check();
         connection.send(reply.message);
     } catch (...) {
         if (reply.undo) reply.undo();
