@@ -1,4 +1,5 @@
-// remote/managers: clients that are killed while they wait for something in a server. SPDX-License-Identifier: MIT
+// remote/managers: clients that are killed while they wait for something in a server, and proxies
+// that lie in its containers. SPDX-License-Identifier: MIT
 #include <multiprocessing/remote.hpp>
 
 #include <atomic>
@@ -179,5 +180,69 @@ TEST_CASE("A client in Python that is killed in a wait costs others nothing",
             };
             check_waits(shared, start, [&] { client->kill(); });
         }
+    }
+}
+
+TEST_CASE("An object lives as long as a proxy of it lies in a container", "[managers]") {
+    const NothingLeft check;
+    const Watchdog watchdog(60);
+    using List = mp::RemoteList<int>;
+    for (const Address& address : support::server_addresses()) {
+        mp::SyncManager manager(address);  // a proxy in a value is reached by this process's key
+        manager.start();
+        const auto dict = manager.get<mp::RemoteDict<std::string, List>>("dict");
+        dict.set("a", manager.get<List>("list", std::vector{1}));
+        CHECK(manager.number_of_objects() == 2);
+        dict.at("a").append(2);
+        CHECK(dict.at("a").to_vector() == std::vector{1, 2});
+        CHECK(manager.number_of_objects() == 2);
+        {
+            const List out = dict.pop("a");  // it goes over to the client
+            CHECK(out.to_vector() == std::vector{1, 2});
+        }
+        CHECK(manager.number_of_objects() == 1);
+
+        const auto queue = manager.get<mp::RemoteQueue<List>>("Queue");
+        queue.put(manager.get<List>("list", std::vector{3}));
+        CHECK(queue.get().to_vector() == std::vector{3});
+        CHECK(manager.number_of_objects() == 2);
+
+        const auto outer = manager.get<mp::RemoteList<mp::RemoteProxy>>("list");
+        for (int level = 0; level < 20; ++level) {
+            const auto next = manager.get<mp::RemoteList<mp::RemoteProxy>>("list");
+            if (level != 0) next.append(outer.at(0));
+            if (level != 0) (void)outer.pop();
+            outer.append(next);
+        }
+        CHECK(manager.number_of_objects() == 2 + 1 + 20);
+        outer.call("clear");
+        CHECK(manager.number_of_objects() == 2 + 1);
+    }
+}
+
+TEST_CASE("Proxies that Python puts into a container keep their objects", "[managers][python]") {
+    const NothingLeft check;
+    const Watchdog watchdog(120);
+    const std::string script = R"(
+m = SyncManager(address, b'secret')
+m.connect()
+d = m.dict()
+d['a'] = m.list([1])
+d['a'].append(2)
+say(d['a'][1], m._number_of_objects())
+l = d.pop('a')
+say(l[1], m._number_of_objects())
+del l
+say(m._number_of_objects())
+)";
+    for (const std::string& python : every_python()) {
+        INFO(python);
+        mp::SyncManager manager({}, {.authkey = "secret"});
+        manager.start();
+        ManagerClient client(python, script, manager.address());
+        CHECK(client.line() == "2 2");
+        CHECK(client.line() == "2 2");
+        CHECK(client.line() == "1");
+        CHECK(client.join() == 0);
     }
 }

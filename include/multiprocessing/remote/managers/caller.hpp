@@ -13,10 +13,12 @@
 #include <exception>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "multiprocessing/remote/managers/lock_ledger.hpp"
+#include "multiprocessing/remote/pickle/reader.hpp"
 #include "multiprocessing/timeout.hpp"
 
 namespace multiprocessing::detail {
@@ -36,6 +38,7 @@ class Caller {
     Caller(int fd, const std::atomic<bool>& stopping, LockLedger& locks) noexcept
         : fd_(fd), stopping_(&stopping), locks_(&locks), outer_(current_) {
         current_ = this;
+        pickles::kept_by_written = &kept_by_replies_;
     }
     Caller(const Caller&) = delete;
     Caller& operator=(const Caller&) = delete;
@@ -43,9 +46,14 @@ class Caller {
     ~Caller() {
         for (auto held = own_.rbegin(); held != own_.rend(); ++held) release_quietly(held->second);
         current_ = outer_;
+        pickles::kept_by_written = outer_ != nullptr ? &outer_->kept_by_replies_ : nullptr;
     }
 
     void set_client(ClientPointer client) { client_ = std::move(client); }
+
+    /// Lets go of what was kept for the caller: it has seen the last reply, and has references of
+    /// its own to the objects whose proxies were in it.
+    void forget_replies() noexcept { kept_by_replies_.clear(); }
 
     /// Says whether this thread runs a method whose caller has gone.
     static bool has_gone() { return current_ != nullptr && current_->is_gone(); }
@@ -94,6 +102,7 @@ class Caller {
     Caller* outer_;
     ClientPointer client_{};
     std::vector<std::pair<const void*, std::function<void()>>> own_{};
+    std::vector<std::shared_ptr<const void>> kept_by_replies_{};
 };
 
 /// How long a method waits before it looks for its caller again.

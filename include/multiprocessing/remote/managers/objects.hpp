@@ -50,8 +50,16 @@ class ObjectTable {
     /// Gives a reference back. The last one ends the object. @throws KeyError
     void decref(const std::string& id, const ClientPointer& client);
 
+    /// Counts a reference that a value in the server has. @returns whether the object is there
+    [[nodiscard]] bool keep(const std::string& id);
+    /// Gives back a reference that keep has counted.
+    void release(const std::string& id);
+
     /// Gives back what a client has: its process has ended.
     void drop(const ClientPointer& client);
+
+    /// Ends all objects, when the server ends.
+    void clear();
 
     /// Returns how many objects there are.
     [[nodiscard]] std::size_t size() const;
@@ -78,6 +86,7 @@ class ObjectTable {
     Entries entries_;
     std::map<Identity, std::string> ids_;
     std::uint64_t latest_id_ = 0;
+    const ClientPointer server_ = std::make_shared<ManagerClient>();  // it holds what keep counts
 };
 
 }  // namespace multiprocessing::detail

@@ -69,9 +69,28 @@ inline void ObjectTable::decref(const std::string& id, const ClientPointer& clie
     const auto entry = entry_of(id);
     auto& by_client = entry->second.by_client;
     auto holder = by_client.find(client);
-    if (holder == by_client.end()) holder = by_client.begin();
+    if (holder == by_client.end()) {
+        holder = by_client.begin();
+        if (holder->first == server_ && by_client.size() > 1) ++holder;
+    }
     if (--holder->second == 0) by_client.erase(holder);
     if (--entry->second.references == 0) last = take_out(entry);
+}
+
+inline bool ObjectTable::keep(const std::string& id) {
+    const std::scoped_lock lock(mutex_);
+    const auto entry = entries_.find(id);
+    if (entry == entries_.end()) return false;
+    count(entry->second, server_);
+    return true;
+}
+
+inline void ObjectTable::release(const std::string& id) {
+    try {
+        decref(id, server_);
+    } catch (const KeyError&) {
+        // A client has given back more than it had.
+    }
 }
 
 inline void ObjectTable::drop(const ClientPointer& client) {
@@ -86,6 +105,13 @@ inline void ObjectTable::drop(const ClientPointer& client) {
         here->second.by_client.erase(holder);
         if (here->second.references == 0) last.push_back(take_out(here));
     }
+}
+
+inline void ObjectTable::clear() {
+    Entries all;  // destroyed after the lock
+    const std::scoped_lock lock(mutex_);
+    all.swap(entries_);
+    ids_.clear();
 }
 
 inline std::size_t ObjectTable::size() const {

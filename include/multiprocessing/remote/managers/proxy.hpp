@@ -29,7 +29,8 @@ namespace multiprocessing {
 ///
 /// @par Processes It can be an argument of a Process and of a Pool's task, an item of a Queue, and
 /// a value that goes to Python. A process that gets it, or is forked, has a reference of its own;
-/// keep yours until then. What a process still has when it ends is given back.
+/// keep yours until then. What a process still has when it ends is given back. A dict, list, queue
+/// or namespace of a SyncManager into which it is put keeps the object of the same server alive.
 /// @par Threads Any number of threads may use it. Each has a connection of its own.
 /// @par Source CPython Lib/multiprocessing/managers.py, BaseProxy
 class RemoteProxy {

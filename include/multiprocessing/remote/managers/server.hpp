@@ -16,7 +16,9 @@
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/remote/connection/listener.hpp"
+#include "multiprocessing/remote/managers/caller.hpp"
 #include "multiprocessing/remote/managers/clients.hpp"
+#include "multiprocessing/remote/managers/kept_objects.hpp"
 #include "multiprocessing/remote/managers/lock_ledger.hpp"
 #include "multiprocessing/remote/managers/message_stream.hpp"
 #include "multiprocessing/remote/managers/objects.hpp"
@@ -58,7 +60,7 @@ class ManagerServer : public std::enable_shared_from_this<ManagerServer> {
     void close_connections() noexcept;
 
     void handle(MessageStream& connection);
-    void serve_client(MessageStream& connection, const ClientPointer& client);
+    void serve_client(MessageStream& connection, const ClientPointer& client, Caller& caller);
     static void send(MessageStream& connection, Reply reply);
 
     Reply answer_first(const Request& request, const ClientPointer& client);
@@ -72,7 +74,7 @@ class ManagerServer : public std::enable_shared_from_this<ManagerServer> {
     const ManagerRegistry registry_;
     connection::Listener listener_;
     const connection::Address address_;
-    ObjectTable objects_;
+    const std::shared_ptr<ObjectTable> objects_ = std::make_shared<ObjectTable>();
     LockLedger locks_;
     ClientWatch clients_;
     Descriptor wake_;  // an eventfd: stop writes to it

@@ -47,6 +47,9 @@ inline void ManagerServer::serve() {
     // Methods look after at most `caller_patience` whether they shall end.
     std::unique_lock lock(mutex_);
     closed_.wait_for(lock, 10 * caller_patience, [&] { return open_.empty(); });
+    lock.unlock();
+    // Not in the thread of the last connection, which may end when nobody waits for it any more.
+    objects_->clear();
 }
 
 inline void ManagerServer::wait_for_work() {
@@ -82,7 +85,7 @@ inline void ManagerServer::accept_all() {
 inline void ManagerServer::drop_ended_clients() {
     for (const ClientPointer& client : clients_.take_ended()) {
         locks_.drop(client);  // before the objects: these may be its last references to the locks
-        objects_.drop(client);
+        objects_->drop(client);
     }
 }
 
@@ -137,6 +140,7 @@ inline void ManagerServer::handle(MessageStream& connection) {
         Reply reply;
         try {
             request = read_request(std::move(message));
+            keep_objects(request.message, objects_, address_);
             reply = answer_first(request, client);
         } catch (const CallerGone&) {
             throw;
@@ -146,7 +150,7 @@ inline void ManagerServer::handle(MessageStream& connection) {
         }
         send(connection, std::move(reply));
         if (request.method == "shutdown") stop();
-        if (request.method == "accept_connection") serve_client(connection, client);
+        if (request.method == "accept_connection") serve_client(connection, client, caller);
     } catch (const std::exception& error) {
         // The client has gone, or this server ends.
         note(log_level::debug, "manager: a connection ends: ", error);
@@ -171,23 +175,23 @@ inline pickle::object ManagerServer::run_function(const Request& request,
     const std::string& function = request.method;
     if (function == "create") return create(request.arguments, client);
     if (function == "incref")
-        return objects_.incref(only_argument(request), client), pickle::object();
+        return objects_->incref(only_argument(request), client), pickle::object();
     if (function == "decref")
-        return objects_.decref(only_argument(request), client), pickle::object();
+        return objects_->decref(only_argument(request), client), pickle::object();
     if (function == "accept_connection") return (void)only_argument(request), pickle::object();
     if (function == "get_methods") {
         if (request.arguments.values.size() != 1) throw TypeError("get_methods() takes a Token");
         const Token token = token_in(request.arguments.values[0]);
-        return names_object(objects_.find(token.id)->table().names());
+        return names_object(objects_->find(token.id)->table().names());
     }
     if (!request.arguments.values.empty() || !request.arguments.named.empty()) {
         throw TypeError(function + "() takes no arguments");
     }
     if (function == "number_of_objects") {
         drop_ended_clients();  // it may be the first to look
-        return to_object(static_cast<std::int64_t>(objects_.size()));
+        return to_object(static_cast<std::int64_t>(objects_->size()));
     }
-    if (function == "debug_info") return to_object(pickles::as_text(objects_.debug_info()));
+    if (function == "debug_info") return to_object(pickles::as_text(objects_->debug_info()));
     if (function == "dummy" || function == "shutdown") return pickle::object();
     throw AssertionError("'" + function + "' unrecognized");
 }
@@ -200,13 +204,15 @@ inline pickle::object ManagerServer::create(CallArguments arguments, const Clien
     if (registered == registry_.end()) throw KeyError("'" + name + "'");
     const PlacedArguments placed = place_arguments(arguments, registered->second);
     const std::shared_ptr<Servant> servant = registered->second.body(nullptr, placed).made;
-    const std::string id = objects_.add(servant, client);
+    const std::string id = objects_->add(servant, client);
     return pickle::object::tuple({to_object(id), names_object(servant->table().names())});
 }
 
-inline void ManagerServer::serve_client(MessageStream& connection, const ClientPointer& client) {
+inline void ManagerServer::serve_client(MessageStream& connection, const ClientPointer& client,
+                                        Caller& caller) {
     while (!stopping_.load()) {
         std::string message = connection.receive();
+        caller.forget_replies();
         send(connection, answer(std::move(message), client));
     }
 }
@@ -215,6 +221,7 @@ inline ManagerServer::Reply ManagerServer::answer(std::string message,
                                                   const ClientPointer& client) {
     try {
         const Request request = read_request(std::move(message));
+        keep_objects(request.message, objects_, address_);
         return answer_for_object(request, client);
     } catch (const CallerGone&) {
         throw;
@@ -228,7 +235,7 @@ inline ManagerServer::Reply ManagerServer::answer(std::string message,
 inline ManagerServer::Reply ManagerServer::answer_for_object(const Request& request,
                                                              const ClientPointer& client) {
     if (!request.ident) throw KeyError("None");
-    const std::shared_ptr<Servant> servant = objects_.find(*request.ident);
+    const std::shared_ptr<Servant> servant = objects_->find(*request.ident);
     if (const Method* const method = servant->table().find(request.method)) {
         return call(*servant, *method, request, client);
     }
@@ -256,7 +263,7 @@ inline ManagerServer::Reply ManagerServer::call(Servant& servant, const Method& 
         if (result.reply.empty()) result.reply = reply_of("#RETURN", nullptr);
         return {std::move(result.reply), std::move(result.undo)};
     }
-    const Token token{result.made_type, address_, objects_.add(result.made, client)};
+    const Token token{result.made_type, address_, objects_->add(result.made, client)};
     return {reply_of("#PROXY", pickle::object::tuple({names_object(result.made->table().names()),
                                                       token_object(token)}))};
 }

@@ -179,6 +179,12 @@ class object {
     [[nodiscard]] detail::pickles::Place place() const noexcept { return {tree(), node()}; }
     /// @}
 
+    /// Notes what must live as long as the tree that it is a part of.
+    void note_kept(std::vector<std::shared_ptr<const void>>& notes) const {
+        if (tree_ == nullptr || tree_->kept() == nullptr) return;
+        if (notes.empty() || notes.back() != tree_->kept()) notes.push_back(tree_->kept());
+    }
+
     /// Writes it to a message of the family.
     template <class Archive>
     void archive_to(Archive& archive) const {
@@ -214,6 +220,7 @@ struct Codec<T, Way::object> {
     using Elements = TypeList<>;
     static void write(Writer& writer, const object& value) {
         writer.write(value.tree(), value.node());
+        if (kept_by_written != nullptr) value.note_kept(*kept_by_written);
     }
     static object read(Reader& reader, const Node& node) {
         const auto number = &node - reader.tree().nodes.data();

@@ -26,10 +26,19 @@ class OwnedTree {
 
     [[nodiscard]] const Tree& tree() const noexcept { return tree_; }
 
+    /// Has something live as long as the tree. Others must not know the tree yet.
+    void keep(std::shared_ptr<const void> what) noexcept { kept_ = std::move(what); }
+    [[nodiscard]] const std::shared_ptr<const void>& kept() const noexcept { return kept_; }
+
   private:
     const std::string message_;
     Tree tree_;
+    std::shared_ptr<const void> kept_;
 };
+
+/// Where this thread notes what the trees keep of which it writes a part; null: nowhere. A server
+/// then has it live until the receiver has seen what was written.
+inline constinit thread_local std::vector<std::shared_ptr<const void>>* kept_by_written = nullptr;
 
 /// The values of one message on their way to C++.
 class Reader {
