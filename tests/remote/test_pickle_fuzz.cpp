@@ -3,11 +3,8 @@
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/remote.hpp>
 
-#include <chrono>
 #include <complex>
-#include <cstdlib>
 #include <map>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -15,6 +12,7 @@
 #include <vector>
 
 #include "tests/catch.hpp"
+#include "tests/remote/fuzz.hpp"
 #include "tests/remote/python.hpp"
 #include "tests/support.hpp"
 
@@ -34,11 +32,6 @@ struct Request {
 using Any = std::variant<int, double, std::string, std::vector<int>, std::vector<double>,
                          std::map<std::string, int>, std::vector<std::vector<float>>, Request,
                          std::exception_ptr>;
-
-double seconds() {
-    const char* const more = std::getenv("MULTIPROCESSING_FUZZ_SECONDS");
-    return more != nullptr ? std::atof(more) : 1;
-}
 
 /// Messages to begin with: of here, and of Python in each protocol, with a memo and frames.
 std::vector<std::string> seeds() {
@@ -88,48 +81,20 @@ bool is_read(const std::string& bytes) {
     }
 }
 
-std::string changed(std::string bytes, const std::vector<std::string>& seeds,
-                    support::Random& random) {
-    const auto place = [&] { return bytes.empty() ? 0 : random() % bytes.size(); };
-    for (unsigned changes = 1 + random() % 4; changes > 0; --changes) {
-        const std::string& other = seeds[random() % seeds.size()];
-        switch (random() % 6) {
-            case 0:
-                if (!bytes.empty()) bytes[place()] = static_cast<char>(random());
-                break;
-            case 1:
-                if (!bytes.empty()) bytes[place()] ^= static_cast<char>(1U << (random() % 8));
-                break;
-            case 2:
-                bytes.insert(place(), 1, static_cast<char>(random()));
-                break;
-            case 3:
-                bytes.erase(place(), 1 + random() % 4);
-                break;
-            case 4:
-                bytes.insert(place(), other, random() % other.size(), random() % 32);
-                break;
-            default:
-                bytes.insert(place(), bytes, place(), random() % 32);
-                break;
-        }
-    }
-    return bytes;
-}
-
 }  // namespace
 
 TEST_CASE("Pickles that are changed at random are read or refused", "[pickle]") {
-    const support::Watchdog watchdog(60 + static_cast<unsigned>(seconds()));
+    const support::Watchdog watchdog(60 + static_cast<unsigned>(support::fuzz_seconds()));
     const std::vector<std::string> originals = seeds();
     for (const std::string& seed : originals) CHECK(is_read(seed));
     support::Random random(7);
     std::vector<std::string> corpus = originals;
     std::size_t count = 0;
     std::size_t read = 0;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds());
-    while (std::chrono::steady_clock::now() < end) {
-        const std::string bytes = changed(corpus[random() % corpus.size()], originals, random);
+    const support::FuzzTime time;
+    while (!time.is_over()) {
+        const std::string bytes =
+            support::changed(corpus[random() % corpus.size()], originals, random);
         ++count;
         if (!is_read(bytes)) continue;
         ++read;
@@ -141,15 +106,15 @@ TEST_CASE("Pickles that are changed at random are read or refused", "[pickle]") 
 }
 
 TEST_CASE("Bytes at random are read or refused", "[pickle]") {
-    const support::Watchdog watchdog(60 + static_cast<unsigned>(seconds()));
+    const support::Watchdog watchdog(60 + static_cast<unsigned>(support::fuzz_seconds()));
     const std::string opcodes = "\x80\x95(01N\x88\x89JKM\x8a\x8bGX\x8c\x8d"
                                 "CB\x8e\x96)\x85\x86\x87"
                                 "t]ae}su\x8f\x90\x91\x94qrhjc\x93R\x81"
                                 "b";
     support::Random random(8);
     std::size_t read = 0;
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds());
-    while (std::chrono::steady_clock::now() < end) {
+    const support::FuzzTime time;
+    while (!time.is_over()) {
         std::string bytes = "\x80\x04";
         for (unsigned size = random() % 40; size > 0; --size) {
             bytes += random() % 4 == 0 ? static_cast<char>(random() % 8)
