@@ -10,18 +10,22 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+// First: compile errors name each header on the way to the one with the advice, and this is the
+// shortest way to it.
+#include "multiprocessing/reduction.hpp"
+#include "multiprocessing/sharedctypes.hpp"
+
+#include "multiprocessing/managers.hpp"
+
 #include "multiprocessing/connection.hpp"
 #include "multiprocessing/context.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/futures.hpp"
 #include "multiprocessing/heap.hpp"
-#include "multiprocessing/managers.hpp"
 #include "multiprocessing/pool.hpp"
 #include "multiprocessing/process.hpp"
 #include "multiprocessing/queues.hpp"
-#include "multiprocessing/reduction.hpp"
 #include "multiprocessing/shared_memory.hpp"
-#include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/fork.hpp"
 #include "multiprocessing/start_method/forkserver.hpp"
 #include "multiprocessing/start_method/spawn.hpp"

@@ -207,6 +207,16 @@ template <detail::Literal name>
     }
 }
 
+/// Does not compile. Differs: the start method is chosen at compile time, as by set_start_method.
+template <class Name>
+constexpr auto get_context(Name&&) noexcept {
+    static_assert(detail::never<Name>,
+                  "multiprocessing: the start method is chosen at compile time: write "
+                  "mp::get_context<\"spawn\">(). A program that chooses when it runs has a branch "
+                  "for each, whose code may be one template");
+    return Context<default_start_method>();
+}
+
 /// Returns the context of the program's default start method.
 [[nodiscard]] constexpr auto get_context() noexcept { return Context<default_start_method>(); }
 

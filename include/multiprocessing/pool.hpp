@@ -124,6 +124,10 @@ class BasicPool : public detail::ProcessPool {
                         std::forward<Initializer>(initializer), std::forward<Args>(args)...));
     }
 
+    /// Not copyable: a pool is passed by reference.
+    BasicPool(const BasicPool&) = delete;  // pass it by reference: mp::Pool&
+    BasicPool& operator=(const BasicPool&) = delete;
+
     [[gnu::cold]] ~BasicPool() { this->end_with_scope(); }
 
     /// Has each worker call `f(args...)` as the last thing, when it leaves: because the pool is

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -58,7 +60,8 @@ namespace detail {
 /// The part of a Process that does not depend on its start method: everything but its target.
 class ProcessControl {
   public:
-    explicit ProcessControl(ProcessOptions options);
+    /// @param kind what the process is numbered under, if it has no name
+    explicit ProcessControl(ProcessOptions options, std::string_view kind = "Process");
 
     /// Checks that the process may start. @returns who it is to be
     ProcessIdentity prepare_start();
@@ -99,6 +102,29 @@ class ProcessControl {
     bool closed_ = false;
 };
 
+/// Is made of anything, for a parameter that exists only to say that it does not.
+class Anything {
+  public:
+    template <class T>
+    Anything(const T&);  // NOLINT(google-explicit-constructor)
+    Anything(std::initializer_list<Anything>);
+};
+/// What Python's Process is given by name. It is matched by `{.target = f}`, and by nothing that
+/// makes ProcessOptions: a target must be there, and no value makes the group before it.
+struct KeywordArguments {
+    class Group {
+      public:
+        constexpr Group() noexcept {}
+    };
+    struct Absent : Anything {
+        using Anything::Anything;
+        Absent();
+    };
+    Group group = {};
+    Anything target;
+    Absent name = {}, args = {}, kwargs = {}, daemon = {};
+};
+
 template <class T>
 inline constexpr bool is_reference_wrapper = false;
 template <class T>
@@ -121,18 +147,30 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     explicit BasicProcess(ProcessOptions options = {}) : control_(std::move(options)) {}
 
     /// Makes a process that will call `f(args...)`. Does not start it.
+    ///
+    /// An object with a `run()` and without an `operator()` is what a subclass of Process is in
+    /// Python: the process has a copy of it, with its fields, and calls run() on that. By default
+    /// it is named after the class.
+    ///
+    ///     struct Consumer { mp::Queue<int> tasks;  void run(); };
+    ///     mp::Process p(Consumer{tasks});   // Consumer-1
+    ///
     /// @param args converted to f's parameter types now
     template <class F, class... Args>
         requires(!std::is_base_of_v<BasicProcess, std::decay_t<F>> &&
                  !std::is_same_v<ProcessOptions, std::decay_t<F>> &&
                  !detail::any_reference_wrapper<F, Args...>)
     explicit BasicProcess(F&& f, Args&&... args)
-        : BasicProcess(ProcessOptions{}, std::forward<F>(f), std::forward<Args>(args)...) {}
+        : control_(ProcessOptions{}, detail::process_kind<std::decay_t<F>>()) {
+        this->target_ = detail::make_target<StartMethod::inherits_memory>(
+            std::forward<F>(f), std::forward<Args>(args)...);
+    }
 
     /// Makes a process with options.
     template <class F, class... Args>
         requires(!detail::any_reference_wrapper<F, Args...>)
-    BasicProcess(ProcessOptions options, F&& f, Args&&... args) : BasicProcess(std::move(options)) {
+    BasicProcess(ProcessOptions options, F&& f, Args&&... args)
+        : control_(std::move(options), detail::process_kind<std::decay_t<F>>()) {
         this->target_ = detail::make_target<StartMethod::inherits_memory>(
             std::forward<F>(f), std::forward<Args>(args)...);
     }
@@ -141,6 +179,14 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     template <class... Args>
         requires detail::any_reference_wrapper<Args...>
     explicit BasicProcess(Args&&...) = delete;  // no std::ref: share a mp::Value, or pass a copy
+    /// A function that is overloaded or a template has no type by itself.
+    template <int = 0>
+    explicit BasicProcess(...) = delete;  // give it one function: f<int> of a template, or a cast
+    /// Likewise, with options.
+    template <int = 0>
+    BasicProcess(ProcessOptions, ...) = delete;  // give it one function: f<int>, or a cast
+    /// The function comes first here, then its arguments: `mp::Process p(f, 1);`
+    explicit BasicProcess(detail::KeywordArguments) = delete;  // no .target: Process p(f, args...)
 
     /// Takes the process over.
     BasicProcess(BasicProcess&&) noexcept = default;

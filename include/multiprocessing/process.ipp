@@ -30,14 +30,14 @@ MULTIPROCESSING_INLINE std::string process_state_text(Child* child) {
            (name != nullptr ? "-SIG" + std::string(name) : std::to_string(*status));
 }
 
-MULTIPROCESSING_INLINE ProcessControl::ProcessControl(ProcessOptions options)
+MULTIPROCESSING_INLINE ProcessControl::ProcessControl(ProcessOptions options, std::string_view kind)
     : name_(std::move(options.name)),
       daemon_(options.daemon.value_or(default_daemon())),
       lineage_(detail::state().next_lineage()),
       authkey_(detail::state().authkey()),
       output_{std::move(options.stdout_file), std::move(options.stderr_file)} {
     output_.make_absolute();
-    if (name_.empty()) name_ = "Process-" + lineage_;
+    if (name_.empty()) name_ = std::string(kind) + "-" + lineage_;
 }
 
 MULTIPROCESSING_INLINE ProcessIdentity ProcessControl::prepare_start() {

@@ -1,3 +1,4 @@
+// LINES: 24: the standard library makes the items one by one
 // EXPECT: multiprocessing: this type cannot be an item of a ShareableList, which holds integers
 #include <multiprocessing/shared_memory.hpp>
 

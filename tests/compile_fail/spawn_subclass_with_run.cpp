@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: run.* (overrid|marked 'final')
-// EXPECT: A spawned child has no copy of the object: pass it a function
+// EXPECT: no copy of it in a spawned child: Process p\(Consumer\{fields...\}\)
 #include <multiprocessing/process.hpp>
 
 struct Mine : multiprocessing::SpawnProcess {

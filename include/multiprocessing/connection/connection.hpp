@@ -110,7 +110,8 @@ class Connection {
         if (state().wire() == detail::Wire::python) [[unlikely]]
             return recv_pickled<Pickling, Value>();
         if constexpr (!picklable<T>) {
-            if constexpr (!detail::can_pickle<Pickling>()) detail::require_picklable<T>();
+            if constexpr (!detail::can_pickle<Pickling>())
+                static_cast<void>(sizeof(detail::TravelRefusal<T>));
             throw_only_pickled(detail::type_name<Value>());
         } else {
             static_cast<void>(detail::RememberedType<Value>::known);
@@ -260,7 +261,8 @@ class Connection {
         if (state().wire() == detail::Wire::python) [[unlikely]]
             return send_pickled<Pickling, Sent>(object);
         if constexpr (!picklable<Sent>) {
-            if constexpr (!detail::can_pickle<Pickling>()) detail::require_picklable<Sent>();
+            if constexpr (!detail::can_pickle<Pickling>())
+                static_cast<void>(sizeof(detail::TravelRefusal<Sent>));
             throw_only_pickled(detail::type_name<Sent>());
         } else {
             static_cast<void>(detail::RememberedType<Sent>::known);

@@ -98,13 +98,20 @@ class BasicProcessPoolExecutor {
         using Backend = detail::ProcessBackend;
         using R = typename Backend::template CallResult<F, Args...>;
         check_open();
-        if constexpr (Backend::template require_call<std::decay_t<F>, Args...>()) {
+        using Refusal = typename Backend::template RefusalOfCall<std::decay_t<F>, Args...>;
+        if constexpr (!std::is_void_v<Refusal>) {
+            static_cast<void>(sizeof(Refusal));
+            return Future<R>(nullptr, nullptr, std::weak_ptr<detail::Supervisor>());
+        } else {
             const auto started =
                 pool_.template start_one<false>({}, f, std::forward<Args>(args)...);
             return Future<R>(started.call, Backend::template read_one<R>,
                              pool_.backend_.supervisor());
         }
     }
+
+    /// Not allowed. A function that is overloaded or a template has no type by itself.
+    void submit(...) = delete;  // give it one function: f<int> of a template, or a cast
 
     /// Calls `f(a, b, …)` for the items of the ranges side by side, up to the end of the shortest
     /// range. Returns a ResultStream, which gives the results in the order of the items, as they

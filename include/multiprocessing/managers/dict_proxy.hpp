@@ -267,14 +267,18 @@ class DictProxy {
 
     static detail::Handle<detail::DictState> make(
         const detail::Handle<detail::ManagerState>& manager) {
-        if constexpr (picklable<K> && picklable<V>) {
-            detail::require_key<K>();
+        if constexpr (!picklable<K>) {
+            static_cast<void>(sizeof(detail::TravelRefusal<K>));
+            return {};
+        } else if constexpr (!picklable<V>) {
+            static_cast<void>(sizeof(detail::TravelRefusal<V>));
+            return {};
+        } else if constexpr (!detail::key_of_dict<K>) {
+            static_cast<void>(sizeof(detail::CannotBeKey<K>));
+            return {};
+        } else {
             return detail::make_shared_object<detail::DictState>(
                 manager.any(), !detail::is_inline<K>, !detail::is_inline<V>);
-        } else {
-            detail::require_picklable<K>();
-            detail::require_picklable<V>();
-            return {};
         }
     }
 

@@ -67,16 +67,19 @@ concept has_std_hash = requires(const T& key) {
     { key == key } -> std::convertible_to<bool>;
 };
 
-/// Ends the compilation when a K cannot be a key, and says why.
 template <class K>
-consteval void require_key() {
-    require_picklable<K>();
-    static_assert(!picklable<K> || has_canonical_bytes<K>() || has_std_hash<K>,
+concept key_of_dict = has_canonical_bytes<K>() || has_std_hash<K>;
+
+/// The compile error for a K that cannot be a key.
+template <class K>
+struct CannotBeKey {
+    static constexpr bool has_bytes_or_hash = key_of_dict<K>;
+    static_assert(has_bytes_or_hash,
                   "multiprocessing: a dict's key of this type cannot be looked up: keys are "
                   "compared by their bytes, and it has padding, a floating-point number, a hash "
                   "table or functions of its own in it. Specialise std::hash for it and give it "
                   "operator==, or use a std::string, a std::tuple or a std::vector of such as key");
-}
+};
 
 /// Mixes the bits of a hash, so that the low bits depend on all bits.
 constexpr std::uint64_t mixed(std::uint64_t x) noexcept {

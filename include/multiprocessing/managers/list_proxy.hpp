@@ -315,7 +315,7 @@ class ListProxy {
             return detail::make_shared_object<detail::ListState>(manager.any(),
                                                                  !detail::is_inline<T>);
         } else {
-            detail::require_picklable<T>();
+            static_cast<void>(sizeof(detail::TravelRefusal<T>));
             return {};
         }
     }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -74,40 +75,63 @@ class PortableTarget final : public Target {
     Arguments arguments_;
 };
 
-/// Whether `f(given...)` can be called.
-template <class F, class... Given>
-inline constexpr bool arguments_fit = fit_of<F, Given...>(parameter_list_t<F>{}) == Fit::fits;
+/// An object that a process runs, as it runs Python's subclasses of Process: it has fields, and a
+/// run() that is called on the copy of it which the process has.
+template <class F>
+concept runs =
+    std::is_class_v<F> && !is_function_like<F>() && requires(F& object) { object.run(); };
 
-template <class>
-struct RequirePicklable;
-/// Checks each type by itself: a message about an argument's type says more than one about the
-/// tuple.
-template <class... Ts>
-struct RequirePicklable<std::tuple<Ts...>> {
-    static consteval void each() { (require_picklable<Ts>(), ...); }
+/// Calls run().
+template <class F>
+struct RunObject {
+    void operator()(F& object) const { object.run(); }
 };
+
+/// Returns what processes with the target F are numbered under: "Process", or the class of an
+/// object that runs.
+template <class F>
+consteval std::string_view process_kind() {
+    if constexpr (runs<F>) {
+        std::string_view name = type_name<F>();
+        name = name.substr(0, name.find('<'));  // a template's arguments may have names with ::
+        return name.substr(name.rfind(':') + 1);
+    } else {
+        return "Process";
+    }
+}
+
+/// The refusal of the call `f(args...)` in a process, or void. @tparam inherited whether the
+/// process has a copy of this one's memory
+template <bool inherited, class F, class... Args>
+consteval auto target_refusal() {
+    if constexpr (!portable_callable<F> &&
+                  (!inherited || std::is_convertible_v<F, std::string_view>)) {
+        return std::type_identity<CallRefusal<F>>{};
+    } else if constexpr (!arguments_fit<F, Args...>) {
+        return std::type_identity<ArgumentRefusal<F, Args...>>{};
+    } else if constexpr (inherited) {
+        return std::type_identity<void>{};
+    } else {
+        return std::type_identity<typename ElementsOf<stored_arguments_t<F, Args...>>::Refusal>{};
+    }
+}
 
 /// Stores the call `f(args...)`; the arguments are converted to f's parameter types now.
 template <bool inherited, class F, class... Args>
 std::unique_ptr<Target> make_target(F&& f, Args&&... args) {
     using Function = std::decay_t<F>;
-    using Arguments = stored_arguments_t<Function, Args...>;
-    // After a requirement that fails, nothing else is compiled: its errors would hide the message.
-    if constexpr (!inherited && !portable_callable<Function>) {
-        require_portable_callable<Function>();
+    using Refusal = typename decltype(target_refusal<inherited, Function, Args...>())::type;
+    if constexpr (runs<Function> && sizeof...(Args) == 0) {
+        return make_target<inherited>(RunObject<Function>{}, std::forward<F>(f));
+    } else if constexpr (!std::is_void_v<Refusal>) {
+        static_cast<void>(sizeof(Refusal));
         return nullptr;
-    } else if constexpr (!arguments_fit<Function, Args...>) {
-        require_arguments_fit<Function, Args...>();
-        return nullptr;
-    } else if constexpr (inherited) {
-        return std::make_unique<InheritedTarget<Function, Arguments>>(
-            std::forward<F>(f), store_arguments<Function>(std::forward<Args>(args)...));
-    } else if constexpr (picklable<Arguments>) {
-        return std::make_unique<PortableTarget<Function, Arguments>>(
-            std::forward<F>(f), store_arguments<Function>(std::forward<Args>(args)...));
     } else {
-        RequirePicklable<Arguments>::each();
-        return nullptr;
+        using Arguments = stored_arguments_t<Function, Args...>;
+        using Made = std::conditional_t<inherited, InheritedTarget<Function, Arguments>,
+                                        PortableTarget<Function, Arguments>>;
+        return std::make_unique<Made>(std::forward<F>(f),
+                                      store_arguments<Function>(std::forward<Args>(args)...));
     }
 }
 
@@ -139,9 +163,10 @@ class TargetRunner<false> {
     virtual ~TargetRunner() = default;
 
     /// Runs the target. Final: the object itself does not exist in a spawned child, so a subclass's
-    /// run() would never be called there. Pass a function instead, or use ForkProcess. Compilers
-    /// show the line with the function's name, so that line has a remark.
-    virtual void run() final {  // A spawned child has no copy of the object: pass it a function.
+    /// run() would never be called there. Let the class be no subclass, and give the object to a
+    /// Process; or use ForkProcess. Compilers show the line with the function's name, so that line
+    /// has a remark.
+    virtual void run() final {  // no copy of it in a spawned child: Process p(Consumer{fields...})
         if (target_) target_->run();
     }
 

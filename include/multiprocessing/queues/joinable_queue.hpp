@@ -52,4 +52,7 @@ class JoinableQueue : public Queue<T> {
     explicit JoinableQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };
 
+JoinableQueue() -> JoinableQueue<detail::Untyped>;
+JoinableQueue(int) -> JoinableQueue<detail::Untyped>;
+
 }  // namespace multiprocessing

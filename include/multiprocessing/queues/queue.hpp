@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/text.hpp"
+#include "multiprocessing/detail/untyped.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/queues/item.hpp"
@@ -74,7 +75,10 @@ class Queue {
     /// Makes a new queue. @param maxsize how many items it holds at most; 0 or less: any number
     /// @throws std::bad_alloc
     explicit Queue(int maxsize = 0)
-        : handle_(detail::make_shared_object<detail::QueueState>(maxsize)) {}
+        : handle_(detail::make_shared_object<detail::QueueState>(maxsize)) {
+        static_assert(detail::is_typed<T>,
+                      "multiprocessing: a queue needs the type of its items: mp::Queue<int> q;");
+    }
 
     /// Puts an item in.
     ///
@@ -90,7 +94,7 @@ class Queue {
         if constexpr (picklable<T>) {
             if (!detail::put_item<T>(*handle_, item, block, timeout)) throw Full();
         } else {
-            detail::require_picklable<T>();
+            static_cast<void>(sizeof(detail::TravelRefusal<T>));
         }
     }
     /// Puts an item in that the caller gives away with std::move: it is gone here once it is in the
@@ -109,6 +113,10 @@ class Queue {
     /// Not allowed: seconds in the place of `block` would mean true, and wait for ever.
     template <std::floating_point Seconds>
     void put(const T&, Seconds) const = delete;  // write put(item, true, seconds)
+    /// Not allowed: the item is of another type than the queue's.
+    template <class Other>
+        requires(!std::is_convertible_v<Other, const T&>)
+    void put(const Other&) const = delete;  // the item is of another type than the queue's items
     /// Puts an item in if there is room now. @throws Full, and as put
     void put_nowait(const T& item) const { put(item, false); }
     /// Puts an item in that the caller gives away, if there is room now. @throws Full, and as put
@@ -210,7 +218,7 @@ class Queue {
         if constexpr (picklable<T>) {
             return detail::get_item<T>(*handle_, block, timeout);
         } else {
-            detail::require_picklable<T>();
+            static_cast<void>(sizeof(detail::TravelRefusal<T>));
             return std::nullopt;
         }
     }
@@ -218,6 +226,9 @@ class Queue {
     detail::Handle<detail::QueueState> handle_;
     mutable detail::ClosedNote closed_;  // says it of this process, not of the queue
 };
+
+Queue() -> Queue<detail::Untyped>;
+Queue(int) -> Queue<detail::Untyped>;
 
 /// Walks a queue by taking its items out.
 template <class T>

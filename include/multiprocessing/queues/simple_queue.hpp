@@ -33,4 +33,6 @@ class SimpleQueue : public Queue<T> {
     explicit SimpleQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };
 
+SimpleQueue() -> SimpleQueue<detail::Untyped>;
+
 }  // namespace multiprocessing

@@ -5,6 +5,7 @@
 // Start at picklable. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tuple>
 #include <type_traits>
 
 #include "multiprocessing/reduction/functions/function_identity.hpp"
@@ -14,6 +15,7 @@
 #include "multiprocessing/reduction/picklers/pointers.hpp"
 #include "multiprocessing/reduction/picklers/products.hpp"
 #include "multiprocessing/reduction/types/kind.hpp"
+#include "multiprocessing/reduction/types/type_name.hpp"
 
 namespace multiprocessing::detail {
 
@@ -97,42 +99,65 @@ consteval Obstacle obstacle_of() {
 /// inside of it that cannot.
 template <class Type, class Because>
 struct CannotTravel {
-    static constexpr Obstacle obstacle = obstacle_of<Because>();
-    static_assert(obstacle != Obstacle::pointer,
+    template <Obstacle obstacle>
+    static constexpr bool is = obstacle_of<Because>() == obstacle;
+    static_assert(!is<Obstacle::pointer>,
                   "multiprocessing: this type cannot travel between processes, because a raw "
                   "pointer, reference, string_view or span means nothing in another process: send "
                   "the object itself (a std::string, std::vector, std::unique_ptr), or write a "
                   "cereal serialize() function. The two types are the arguments of CannotTravel");
-    static_assert(obstacle != Obstacle::polymorphic,
+    static_assert(!is<Obstacle::polymorphic>,
                   "multiprocessing: this type cannot travel between processes: a smart pointer to "
                   "an array, with a deleter, or to a polymorphic class (its object may be of a "
                   "derived one) cannot, unless <cereal/types/polymorphic.hpp> is included and the "
                   "classes are registered. The two types are the arguments of CannotTravel");
     static_assert(
-        obstacle != Obstacle::ambiguous,
+        !is<Obstacle::ambiguous>,
         "multiprocessing: this type cannot travel between processes, because it has more "
         "than one set of cereal functions (one may be inherited): choose with "
         "CEREAL_SPECIALIZE_FOR_ALL_ARCHIVES, see cereal/specialize.hpp. The two types are "
         "the arguments of CannotTravel");
-    static_assert(obstacle != Obstacle::fields,
+    static_assert(!is<Obstacle::fields>,
                   "multiprocessing: this type cannot travel between processes, because the fields "
                   "of a struct with more than 64 of them, with a base class that has fields, with "
                   "an anonymous union, or with bit-fields beside fields that are not plain bytes, "
                   "cannot be seen: write a cereal serialize() function for it. The two types are "
                   "the arguments of CannotTravel");
-    static_assert(obstacle != Obstacle::other,
+    static_assert(!is<Obstacle::other>,
                   "multiprocessing: this type cannot travel between processes: give it a cereal "
                   "serialize() function, or make it an aggregate of types that can (a raw pointer, "
                   "reference, string_view or span never can), or set bitwise_picklable for it. The "
                   "two types are the arguments of CannotTravel");
-    static constexpr bool value = true;
 };
 
+/// The error for a T that cannot travel. Here and elsewhere: a refusal is a type that says in one
+/// static_assert, when it is completed, why something is refused. It is completed by a sizeof, and
+/// nothing else is compiled beside it: after a static_assert of a function's own, Clang takes the
+/// function for damaged, and complains about each use of it.
 template <class T>
-consteval void require_picklable() {
-    if constexpr (!picklable<T>) {
-        static_assert(CannotTravel<T, Culprit<T>>::value);
+using TravelRefusal = CannotTravel<T, Culprit<T>>;
+
+template <class T>
+constexpr void require_picklable() {
+    if constexpr (!picklable<T>) static_cast<void>(sizeof(TravelRefusal<T>));
+}
+
+/// The refusal of the first of these types that cannot travel; void when all can. It is that of a
+/// tuple's element: a message about an argument's type says more than one about the tuple.
+consteval std::type_identity<void> first_refusal(TypeList<>) { return {}; }
+template <class First, class... Rest>
+consteval auto first_refusal(TypeList<First, Rest...>) {
+    if constexpr (picklable<First>) {
+        return first_refusal(TypeList<Rest...>{});
+    } else {
+        return std::type_identity<TravelRefusal<First>>{};
     }
 }
+template <class>
+struct ElementsOf;
+template <class... Ts>
+struct ElementsOf<std::tuple<Ts...>> {
+    using Refusal = typename decltype(first_refusal(TypeList<Ts...>{}))::type;
+};
 
 }  // namespace multiprocessing::detail

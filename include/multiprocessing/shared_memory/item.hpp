@@ -83,21 +83,22 @@ concept item_source = std::same_as<T, std::nullopt_t> ||
                        !std::same_as<T, shared_memory::ShareableElement> &&
                        !(std::is_class_v<T> && std::input_or_output_iterator<T>));
 
-/// Stops the compilation with a message when no item can be made from a T.
+/// The compile error for a T of which no item can be made.
 template <class T>
-consteval void require_item() {
-    static_assert(makes_item<T>,
+struct CannotBeItem {
+    static constexpr bool is_item = makes_item<T>;
+    static_assert(is_item,
                   "multiprocessing: this type cannot be an item of a ShareableList, which holds "
                   "integers, floating-point numbers, bool, strings, bytes (std::vector<std::byte>) "
                   "and std::nullopt. Take a manager's list, or a Queue, for other types");
-}
+};
 
 /// Returns the item that a value means. @throws ValueError for an integer beyond std::int64_t
 template <class T>
 ItemVariant make_item(T&& value) {
     using Value = std::remove_cvref_t<T>;
-    require_item<Value>();
     if constexpr (!makes_item<Value>) {
+        static_cast<void>(sizeof(CannotBeItem<Value>));
         return std::nullopt;
     } else if constexpr (is_optional_item<Value>) {
         return value ? make_item(*std::forward<T>(value)) : ItemVariant(std::nullopt);
@@ -196,7 +197,8 @@ inline constexpr std::size_t item_type_number = [] {
 /// @throws ValueError when it is an integer that a T cannot hold
 template <class T>
 T item_as(ItemVariant item) {
-    static_assert(item_value<T>,
+    constexpr bool is_read_from_items = item_value<T>;
+    static_assert(is_read_from_items,
                   "multiprocessing: an item of a ShareableList can be read as an integer, a "
                   "floating-point number, a bool, a std::string, a std::vector<std::byte> or a "
                   "std::nullopt_t");

@@ -118,7 +118,7 @@ class ShareableList {
     template <detail::range_of_items Range>
         requires(!std::same_as<std::remove_cvref_t<Range>, ShareableList>)
     explicit ShareableList(Range&& items)
-        : ShareableList(ShareableListOptions{}, std::forward<Range>(items)) {}
+        : ShareableList(ShareableListOptions{}, Items{collected(items)}) {}
     /// Makes a list of the items of a range, with options.
     template <detail::range_of_items Range>
     ShareableList(ShareableListOptions options, Range&& items)

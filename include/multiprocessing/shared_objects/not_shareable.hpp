@@ -149,19 +149,14 @@ struct NotShareable {
     static constexpr bool value = true;
 };
 
-template <class Found>
-struct Refusal;
 template <class Where, class Type>
-struct Refusal<Blame<Where, Type>> : NotShareable<Where, Type> {};
-
-/// Stops the compilation, with the reason, if a T cannot lie in shared memory.
-template <class T>
-constexpr void check_shareable() {
-    if constexpr (!shareable<T>) {
-        static_assert(Refusal<decltype(blame_in<std::remove_cv_t<T>>())>::value);
-    }
-    static_assert(alignof(T) <= block_alignment,
-                  "multiprocessing: shared memory holds types of an alignment up to 64");
+consteval auto refusal_of(Blame<Where, Type>) {
+    return std::type_identity<NotShareable<Where, Type>>{};
 }
+
+/// The refusal of a T that cannot lie in shared memory, with the reason.
+template <class T>
+using ShareRefusal =
+    typename decltype(refusal_of(decltype(blame_in<std::remove_cv_t<T>>()){}))::type;
 
 }  // namespace multiprocessing::detail

@@ -35,7 +35,9 @@ void destroy_content(void* object) noexcept {
 /// Makes a T with its state. @throws std::bad_alloc, and what T's constructor throws
 template <class T, class... Args>
 AnyHandle make_shared_content(Args&&... args) {
-    check_shareable<T>();
+    if constexpr (!shareable<T>) static_cast<void>(sizeof(ShareRefusal<T>));
+    static_assert(alignof(T) <= block_alignment,
+                  "multiprocessing: shared memory holds types of an alignment up to 64");
     const Handle<ObjectState> state = ObjectState::make(sizeof(T), alignof(T));
     // The bytes are zero already. So a type without a constructor needs no more, and a large object
     // takes no memory yet.

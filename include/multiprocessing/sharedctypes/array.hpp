@@ -61,6 +61,14 @@ class Array {
     Array(Size size, const BasicLock& lock)
         : handle_(detail::item_count(size), lock.shared_handle()) {}
 
+    /// @{
+    /// Not allowed: Python's typecode is the type here, and an array has one dimension.
+    template <std::size_t length, class Items>
+    Array(const char (&)[length], Items&&) = delete;  // Array<double> a(10): the code is the type
+    template <std::integral Rows, std::integral Columns>
+    Array(Rows, Columns) = delete;  // one dimension: Array<double> a(rows * columns)
+    /// @}
+
     /// Makes an array of copies of `items`.
     Array(std::initializer_list<T> items) : Array(std::span(items)) {}
     /// Makes an array of copies of `items` that `lock` guards.
@@ -209,5 +217,8 @@ class Array {
 
     detail::GuardedHandle<T> handle_;
 };
+
+template <std::size_t length, class Items>
+Array(const char (&)[length], Items&&) -> Array<double>;
 
 }  // namespace multiprocessing

@@ -17,21 +17,26 @@
 
 namespace multiprocessing::detail {
 
-/// Stops the compilation unless the bytes of a T mean the same value in every process.
+/// The compile error for a T whose bytes do not mean the same value in every process.
 template <class T>
-consteval void require_shareable() {
+struct CannotBeShared {
+    static constexpr bool is_bytes =
+        std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T>;
+    static constexpr bool is_pointer = std::is_pointer_v<T>;
+    static constexpr bool is_overaligned = alignof(T) > block_alignment;
     static_assert(
-        std::is_trivially_copyable_v<T>,
+        is_bytes,
         "multiprocessing: a Value or Array needs a trivially copyable type: its bytes lie "
         "in memory that all processes share, where a std::string, std::vector or other "
         "class that owns memory would point into the memory of one of them. Use an array "
-        "of char, a struct of numbers, or a manager's dict or list");
-    static_assert(!std::is_pointer_v<T>,
+        "of char, a struct of numbers, or a manager's dict or list. (A std::atomic is not needed: "
+        "each access of a Value is one step)");
+    static_assert(!is_pointer,
                   "multiprocessing: a pointer in a Value or Array would point into the memory of "
                   "one process");
-    static_assert(alignof(T) <= block_alignment,
+    static_assert(!is_overaligned,
                   "multiprocessing: a Value or Array holds types of an alignment up to 64");
-}
+};
 
 /// The head of a value or an array. It is a lock itself. So the lock and a small value share a
 /// cache line, and a handle on the lock keeps the whole object alive.
@@ -66,7 +71,9 @@ class GuardedHandle {
   public:
     /// Makes `count` Ts of zero bytes. @param lock what guards them, or none
     GuardedHandle(std::size_t count, const AnyHandle& lock, const ArrayOptions& options = {})
-        : state_(make(count, lock, options)), lock_(lock_of(state_)) {}
+        : state_(make(count, lock, options)), lock_(lock_of(state_)) {
+        static_cast<void>(sizeof(CannotBeShared<T>));
+    }
 
     explicit GuardedHandle(AnyHandle handle) : state_(std::move(handle)), lock_(lock_of(state_)) {}
 
@@ -100,7 +107,6 @@ class GuardedHandle {
   private:
     static Handle<GuardedState> make(std::size_t count, const AnyHandle& lock,
                                      const ArrayOptions& options) {
-        require_shareable<T>();
         return GuardedState::make(count, sizeof(T), elements_at<T>, lock, options);
     }
     static AnyLock lock_of(const Handle<GuardedState>& state) noexcept {

@@ -163,7 +163,7 @@ class RawArray {
 
     static detail::Handle<detail::RawArrayState> make(std::size_t count,
                                                       const ArrayOptions& options) {
-        detail::require_shareable<T>();
+        static_cast<void>(sizeof(detail::CannotBeShared<T>));
         return detail::RawArrayState::make(count, sizeof(T), alignof(T), options);
     }
 

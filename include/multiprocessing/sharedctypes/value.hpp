@@ -6,6 +6,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -45,7 +46,8 @@ class ValueAttribute : public detail::LockedAccess<ValueAttribute<T>, T> {
     friend class Value<T>;
 
     explicit ValueAttribute(detail::GuardedHandle<T> handle) : handle_(std::move(handle)) {}
-    ValueAttribute(const ValueAttribute&) = default;
+    // Compilers show this line for `auto x = v.value;`.
+    ValueAttribute(const ValueAttribute&) = default;  // to read it: int x = v.value; without auto
 
     detail::GuardedHandle<T> handle_;
 };
@@ -69,10 +71,23 @@ class Value {
     using value_type = T;
 
     /// Makes a new value with a lock of its own, an RLock. @throws std::bad_alloc
-    explicit Value(const T& initial = T{}) : Value(initial, detail::AnyHandle()) {}
+    explicit Value(const T& initial = T{})
+        : value(detail::GuardedHandle<T>(1, detail::AnyHandle())) {
+        construct(initial);
+    }
 
     /// Makes a new value that `lock` guards. @throws std::bad_alloc
-    Value(const T& initial, const BasicLock& lock) : Value(initial, lock.shared_handle()) {}
+    Value(const T& initial, const BasicLock& lock)
+        : value(detail::GuardedHandle<T>(1, lock.shared_handle())) {
+        construct(initial);
+    }
+    /// @{
+    /// Not allowed: Python's typecode is the type here.
+    template <std::size_t size>
+    Value(const char (&)[size], const T&) = delete;  // Value<int> v(0), or Value<mp::typecode<'i'>>
+    template <std::same_as<char> Code>
+    Value(Code, const T&) = delete;  // Value<int> v(0), or Value<mp::typecode<'i'>>
+    /// @}
 
     /// Another handle on the same value.
     Value(const Value&) = default;
@@ -121,12 +136,16 @@ class Value {
     static Value from_shared_handle(detail::AnyHandle handle) { return Value(std::move(handle)); }
 
   private:
-    Value(const T& initial, const detail::AnyHandle& lock)
-        : value(detail::GuardedHandle<T>(1, lock)) {
-        std::construct_at(&value.object(), initial);
+    void construct(const T& initial) const {
+        if constexpr (std::is_copy_constructible_v<T>) {
+            std::construct_at(&value.object(), initial);
+        }
     }
     explicit Value(detail::AnyHandle handle) : value(detail::GuardedHandle<T>(std::move(handle))) {}
 };
+
+template <std::size_t size, class T>
+Value(const char (&)[size], const T&) -> Value<T>;
 
 namespace detail {
 
@@ -190,7 +209,7 @@ class RawValue {
         : handle_(std::move(handle)), value(handle_->value) {}
 
     static detail::Handle<detail::RawValueState<T>> make(const T& initial) {
-        detail::require_shareable<T>();
+        static_cast<void>(sizeof(detail::CannotBeShared<T>));
         return detail::make_shared_object<detail::RawValueState<T>>(initial);
     }
 };

@@ -25,6 +25,7 @@
 #include "multiprocessing/pool/insight/report.hpp"
 #include "multiprocessing/pool/insight/statistics.hpp"
 #include "multiprocessing/pool/insight/trace.hpp"
+#include "multiprocessing/pool/tasks/items.hpp"
 
 namespace multiprocessing::detail {
 
@@ -180,7 +181,11 @@ class PoolInterface {
     auto apply(F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
         using R = typename Backend::template CallResult<F, Args...>;
-        if constexpr (Backend::template require_call<Function, Args...>()) {
+        using Refusal = typename Backend::template RefusalOfCall<Function, Args...>;
+        if constexpr (!std::is_void_v<Refusal>) {
+            static_cast<void>(sizeof(Refusal));
+            return refused<R>();
+        } else {
             const auto started = start_one<true>(CallWish{}, f, std::forward<Args>(args)...);
             const Taken taken{backend_, started.call};
             (void)started.call->wait(Timeout());
@@ -203,6 +208,19 @@ class PoolInterface {
         using R = typename Backend::template CallResult<F, Args...>;
         return apply_with<R>(std::move(options), std::forward<F>(f), std::forward<Args>(args)...);
     }
+
+    /// @{
+    /// Not allowed. A function that is overloaded or a template has no type by itself: name the one
+    /// that is meant (`f<int>`), or cast it, or call it in a lambda.
+    void map(...) = delete;             // give it one function (f<int> of a template) and a range
+    void map_async(...) = delete;       // give it one function (f<int> of a template) and a range
+    void starmap(...) = delete;         // give it one function (f<int>) and a range of tuples
+    void starmap_async(...) = delete;   // give it one function (f<int>) and a range of tuples
+    void imap(...) = delete;            // give it one function (f<int> of a template) and a range
+    void imap_unordered(...) = delete;  // give it one function (f<int> of a template) and a range
+    void apply(...) = delete;           // give it one function: f<int> of a template, or a cast
+    void apply_async(...) = delete;     // give it one function: f<int> of a template, or a cast
+    /// @}
 
     /// Changes the number of workers. A worker that is too many leaves after the chunk that it is
     /// at; its place is closed. New workers start in the background, and call the initializer
@@ -275,8 +293,12 @@ class PoolInterface {
     auto stream(F& f, View view, const StreamWish& wish) {
         using Function = std::decay_t<F>;
         using Element = std::ranges::range_reference_t<View>;
-        if constexpr (Backend::template require_callable<Function, Element, spread>()) {
-            using R = typename Backend::template ItemResult<Function, Element, spread>;
+        using R = typename Backend::template ItemResult<Function, Element, spread>;
+        using Refusal = typename Backend::template RefusalOfItem<Function, Element, spread>;
+        if constexpr (!std::is_void_v<Refusal>) {
+            static_cast<void>(sizeof(Refusal));
+            return ResultStream<R>(std::shared_ptr<StreamState<R>>());
+        } else {
             StreamOptions options =
                 stream_options(wish, buffersize_, backend_.worker_count(), Backend::runs_in_caller);
             options.read_at_join = reads_at_join<View>(wish);
@@ -302,6 +324,7 @@ class PoolInterface {
         std::uint64_t items = 0;
     };
     /// Stands for Started where the compilation has ended with a reason.
+    template <class R>
     struct NotCallable {};
 
     /// Hands over one call, as a range of one item that is moved from.
@@ -332,8 +355,14 @@ class PoolInterface {
     auto start(F& f, Range&& range, std::optional<int> chunksize, const CallWish& wish = {}) {
         using Function = std::decay_t<F>;
         using Element = std::ranges::range_reference_t<Range>;
-        if constexpr (!Backend::template require_callable<Function, Element, spread>()) {
-            return NotCallable{};
+        using R = typename Backend::template ItemResult<Function, Element, spread>;
+        using Refusal = typename Backend::template RefusalOfItem<Function, Element, spread>;
+        if constexpr (is_string_literal<Range>) {
+            static_cast<void>(sizeof(StringLiteralIsNoRange<Range>));
+            return NotCallable<R>{};
+        } else if constexpr (!std::is_void_v<Refusal>) {
+            static_cast<void>(sizeof(Refusal));
+            return NotCallable<R>{};
         } else if constexpr (!std::ranges::sized_range<Range>) {
             std::vector<std::ranges::range_value_t<Range>> items;
             for (auto&& item : range) items.emplace_back(std::forward<decltype(item)>(item));
@@ -344,7 +373,6 @@ class PoolInterface {
                                       std::make_move_iterator(items.end())),
                 chunksize, wish);
         } else {
-            using R = typename Backend::template ItemResult<Function, Element, spread>;
             backend_.check_running();
             // Not `chunksize && *chunksize < 1`: compilers read the number first, also where there
             // is none, and valgrind reports that.
@@ -376,7 +404,10 @@ class PoolInterface {
         started.call->throw_if_given_up();
         return Backend::template read_all<R>(*started.call);
     }
-    void collect(NotCallable) {}
+    template <class R>
+    ResultList<R> collect(NotCallable<R>) {
+        return refused<ResultList<R>>();
+    }
 
     template <class R>
     AsyncResult<ResultList<R>> later(const Started<R>& started,
@@ -385,20 +416,22 @@ class PoolInterface {
             AsyncResult<ResultList<R>>(started.call, Backend::template read_all<R>), started.call,
             std::move(options));
     }
-    template <class List>
-    AsyncResult<List> later(NotCallable, AsyncOptions<List>&&) {
+    template <class R, class List>
+    AsyncResult<List> later(NotCallable<R>, AsyncOptions<List>&&) {
         return AsyncResult<List>(nullptr, nullptr);
     }
 
     template <class R, class F, class... Args>
     AsyncResult<R> apply_with(AsyncOptions<R> options, F&& f, Args&&... args) {
         using Function = std::decay_t<F>;
-        if constexpr (Backend::template require_call<Function, Args...>()) {
+        using Refusal = typename Backend::template RefusalOfCall<Function, Args...>;
+        if constexpr (!std::is_void_v<Refusal>) {
+            static_cast<void>(sizeof(Refusal));
+            return AsyncResult<R>(nullptr, nullptr);
+        } else {
             const auto started = start_one<false>(wish_of(options), f, std::forward<Args>(args)...);
             return with_callbacks(AsyncResult<R>(started.call, Backend::template read_one<R>),
                                   started.call, std::move(options));
-        } else {
-            return AsyncResult<R>(nullptr, nullptr);
         }
     }
 

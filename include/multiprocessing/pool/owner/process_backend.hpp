@@ -20,36 +20,64 @@
 
 namespace multiprocessing::detail {
 
-/// Returns the type that a call of F with arguments returns; void also where there can be no such
-/// call.
-template <class F, class... Args>
-consteval auto portable_call_result() {
-    using Function = std::decay_t<F>;
-    if constexpr (portable_callable<Function>) {
-        if constexpr (arguments_fit<Function, Args...>) {
-            using Item = stored_arguments_t<Function, Args...>;
-            return std::type_identity<typename ItemCall<Function, Item, true>::Result>{};
+/// The refusal of a call of F for an element of a range; void when a worker can make it.
+template <class F, class Element, bool spread>
+consteval auto portable_item_refusal() {
+    if constexpr (!portable_callable<F>) {
+        return std::type_identity<CallRefusal<F>>{};
+    } else if constexpr (!std::is_void_v<ItemRefusal<F, Element, spread>>) {
+        return std::type_identity<ItemRefusal<F, Element, spread>>{};
+    } else {
+        using Item = StoredItem<F, Element, spread>;
+        using Result = typename ItemCall<F, Item, spread>::Result;
+        if constexpr (!picklable<Item> && spread) {
+            return std::type_identity<typename ElementsOf<Item>::Refusal>{};
+        } else if constexpr (!picklable<Item>) {
+            return std::type_identity<TravelRefusal<Item>>{};
+        } else if constexpr (!std::is_void_v<Result> && !picklable<Result>) {
+            return std::type_identity<TravelRefusal<Result>>{};
         } else {
             return std::type_identity<void>{};
         }
+    }
+}
+/// The refusal of a call of F with arguments.
+template <class F, class... Args>
+consteval auto portable_call_refusal() {
+    if constexpr (!portable_callable<F>) {
+        return std::type_identity<CallRefusal<F>>{};
+    } else if constexpr (!arguments_fit<F, Args...>) {
+        return std::type_identity<ArgumentRefusal<F, Args...>>{};
     } else {
-        return std::type_identity<void>{};
+        return portable_item_refusal<F, const stored_arguments_t<F, Args...>&, true>();
     }
 }
 
+/// Returns the type that a call of F with arguments returns; where there can be no such call, what
+/// F says that it returns.
+template <class F, class... Args>
+consteval auto portable_call_result() {
+    using Function = std::decay_t<F>;
+    if constexpr (!portable_callable<Function>) {
+        return std::type_identity<declared_result_t<Function>>{};
+    } else if constexpr (!arguments_fit<Function, Args...>) {
+        return std::type_identity<declared_result_t<Function>>{};
+    } else {
+        using Item = stored_arguments_t<Function, Args...>;
+        return std::type_identity<typename ItemCall<Function, Item, true>::Result>{};
+    }
+}
 /// Does the same for a call of F with an element of a range.
 template <class F, class Element, bool spread>
 consteval auto portable_item_result() {
     using Function = std::decay_t<F>;
-    if constexpr (portable_callable<Function>) {
-        using Item = StoredItem<Function, Element, spread>;
-        if constexpr (!std::is_void_v<Item>) {
-            return std::type_identity<typename ItemCall<Function, Item, spread>::Result>{};
-        } else {
-            return std::type_identity<void>{};
-        }
+    if constexpr (!portable_callable<Function>) {
+        return std::type_identity<declared_result_t<Function>>{};
+    } else if constexpr (std::is_void_v<StoredItem<Function, Element, spread>>) {
+        return std::type_identity<declared_result_t<Function>>{};
     } else {
-        return std::type_identity<void>{};
+        using Item = StoredItem<Function, Element, spread>;
+        return std::type_identity<typename ItemCall<Function, Item, spread>::Result>{};
     }
 }
 
@@ -59,8 +87,7 @@ class ProcessBackend {
     static constexpr bool runs_in_caller = false;
     using Call = std::shared_ptr<PendingBatch>;
 
-    /// What F returns for an element of a range, or for arguments. It is void also where F cannot
-    /// be called with them; require_callable and require_call then explain why.
+    /// What F returns for an element of a range, or for arguments.
     template <class F, class Element, bool spread>
     using ItemResult = typename decltype(portable_item_result<F, Element, spread>())::type;
     template <class F, class... Args>
@@ -74,45 +101,11 @@ class ProcessBackend {
         supervisor_ = Supervisor::make(options, start, std::move(initializer));
     }
 
-    /// Ends the compilation if F cannot be called with an element, and says why.
-    /// @returns whether it can be called
+    /// Why F cannot be called for an element of a range, or with arguments: a refusal, or void.
     template <class F, class Element, bool spread>
-    static consteval bool require_callable() {
-        // After a requirement that fails, nothing else is compiled: its errors would hide the
-        // reason.
-        if constexpr (!portable_callable<F>) {
-            require_portable_callable<F>();
-            return false;
-        } else if constexpr (std::is_void_v<StoredItem<F, Element, spread>>) {
-            return false;
-        } else {
-            using Item = StoredItem<F, Element, spread>;
-            using Result = typename ItemCall<F, Item, spread>::Result;
-            if constexpr (!picklable<Item> && spread) {
-                RequirePicklable<Item>::each();
-            } else if constexpr (!picklable<Item>) {
-                require_picklable<Item>();
-            } else if constexpr (!std::is_void_v<Result> && !picklable<Result>) {
-                require_picklable<Result>();
-            } else {
-                return true;
-            }
-            return false;
-        }
-    }
-    /// Does the same for a call of F with arguments.
+    using RefusalOfItem = typename decltype(portable_item_refusal<F, Element, spread>())::type;
     template <class F, class... Args>
-    static consteval bool require_call() {
-        if constexpr (!portable_callable<F>) {
-            require_portable_callable<F>();
-            return false;
-        } else if constexpr (!arguments_fit<F, Args...>) {
-            require_arguments_fit<F, Args...>();
-            return false;
-        } else {
-            return require_callable<F, const stored_arguments_t<F, Args...>&, true>();
-        }
-    }
+    using RefusalOfCall = typename decltype(portable_call_refusal<F, Args...>())::type;
 
     /// Returns the single call of apply as a range of one item.
     template <class F, class... Args>
@@ -121,7 +114,7 @@ class ProcessBackend {
     }
 
     /// Hands over a call of `f` for each of the `count` > 0 items of a range.
-    /// @pre require_callable
+    /// @pre RefusalOfItem is void
     /// @tparam waits whether the caller waits until the call is over
     template <bool spread, bool waits, class F, class Range>
     Call submit(const F& f, Range& range, std::uint64_t count, std::uint32_t chunk_size,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -26,7 +27,7 @@ struct SpreadItem<F, Element, std::index_sequence<I...>> {
     using Type = stored_arguments_t<F, Part<I>...>;
 
     static constexpr bool fits = arguments_fit<F, Part<I>...>;
-    static consteval void require_fit() { require_arguments_fit<F, Part<I>...>(); }
+    using Refusal = ArgumentRefusal<F, Part<I>...>;
     static Type convert(Element&& element) {
         return store_arguments<F>(std::get<I>(std::forward<Element>(element))...);
     }
@@ -43,48 +44,77 @@ template <class Element, class Value, class Item>
 using GivenItem = std::conditional_t<std::is_same_v<Value, Item>, Value, Element>;
 
 template <class F, class Element>
-consteval auto stored_map_item() {
-    using Value = std::remove_cvref_t<Element>;
-    using Declared = std::tuple_element_t<0, stored_arguments_t<F, Value>>;
-    using Given = GivenItem<Element, Value, Declared>;
-    if constexpr (arguments_fit<F, Given>) {
-        return std::type_identity<std::tuple_element_t<0, stored_arguments_t<F, Given>>>{};
-    } else {
-        require_arguments_fit<F, Given>();
-        return std::type_identity<void>{};
-    }
-}
+using GivenToMap =
+    GivenItem<Element, std::remove_cvref_t<Element>,
+              std::tuple_element_t<0, stored_arguments_t<F, std::remove_cvref_t<Element>>>>;
 template <class F, class Element>
-consteval auto stored_starmap_item() {
-    using Value = std::remove_cvref_t<Element>;
-    constexpr bool is_tuple = requires { std::tuple_size<Value>::value; };
+using GivenToStarmap = GivenItem<Element, std::remove_cvref_t<Element>,
+                                 typename SpreadItemOf<F, std::remove_cvref_t<Element>>::Type>;
+
+template <class T>
+concept spreadable = requires { std::tuple_size<std::remove_cvref_t<T>>::value; };
+
+/// The compile error for elements that cannot be spread.
+template <class Element>
+struct StarmapTakesTuples {
+    static constexpr bool is_tuple = spreadable<Element>;
     static_assert(is_tuple,
                   "multiprocessing: starmap needs a range of tuples, pairs or arrays, one element "
                   "for each parameter of the function; for a range of single items use map");
-    if constexpr (!is_tuple) {
-        return std::type_identity<void>{};
+};
+
+/// The refusal of elements of this type, with which F cannot be called; void when it can.
+template <class F, class Element, bool spread>
+consteval auto item_refusal() {
+    if constexpr (!spread) {
+        using Given = GivenToMap<F, Element>;
+        return std::type_identity<
+            std::conditional_t<arguments_fit<F, Given>, void, ArgumentRefusal<F, Given>>>{};
+    } else if constexpr (!spreadable<Element>) {
+        return std::type_identity<StarmapTakesTuples<Element>>{};
     } else {
-        using Given = GivenItem<Element, Value, typename SpreadItemOf<F, Value>::Type>;
-        if constexpr (SpreadItemOf<F, Given>::fits) {
-            return std::type_identity<typename SpreadItemOf<F, Given>::Type>{};
-        } else {
-            SpreadItemOf<F, Given>::require_fit();
-            return std::type_identity<void>{};
-        }
+        using Spread = SpreadItemOf<F, GivenToStarmap<F, Element>>;
+        return std::type_identity<
+            std::conditional_t<Spread::fits, void, typename Spread::Refusal>>{};
     }
 }
+template <class F, class Element, bool spread>
+using ItemRefusal = typename decltype(item_refusal<F, Element, spread>())::type;
+
 template <class F, class Element, bool spread>
 consteval auto stored_item_type() {
-    if constexpr (spread) {
-        return stored_starmap_item<F, Element>();
+    if constexpr (!std::is_void_v<ItemRefusal<F, Element, spread>>) {
+        return std::type_identity<void>{};
+    } else if constexpr (spread) {
+        return std::type_identity<typename SpreadItemOf<F, GivenToStarmap<F, Element>>::Type>{};
     } else {
-        return stored_map_item<F, Element>();
+        using Arguments = stored_arguments_t<F, GivenToMap<F, Element>>;
+        return std::type_identity<std::tuple_element_t<0, Arguments>>{};
     }
 }
-/// The type that the elements are kept as. It is void when F cannot be called with them; then the
-/// compilation has ended with the reason.
+/// The type that the elements are kept as. It is void when F cannot be called with them.
 template <class F, class Element, bool spread>
 using StoredItem = typename decltype(stored_item_type<F, Element, spread>())::type;
+
+/// The compile error for a string literal as a range: it would give its characters, and a zero.
+template <class Range>
+struct StringLiteralIsNoRange {
+    static constexpr bool is_range_of_items = !std::is_array_v<std::remove_cvref_t<Range>>;
+    static_assert(is_range_of_items,
+                  "multiprocessing: a string literal is no range of items. For its characters give "
+                  "a std::string, for one item a list: pool.map(f, {\"text\"})");
+};
+template <class Range>
+inline constexpr bool is_string_literal = false;
+template <std::size_t size>
+inline constexpr bool is_string_literal<const char (&)[size]> = true;
+
+/// Makes the result of a call whose refusal has ended the compilation, so that what the caller does
+/// with it is no error too.
+template <class R>
+R refused() {
+    std::terminate();
+}
 
 template <bool spread, class... Parameters>
 consteval auto listed_item_type(TypeList<Parameters...>) {

@@ -26,15 +26,57 @@
 
 namespace multiprocessing::detail {
 
-/// Returns the type that a call of F with arguments returns; void also where there can be no such
-/// call.
+/// The compile error for what cannot be called in a thread.
+template <class F>
+struct CannotBeCalled {
+    static constexpr bool is_function = is_function_like<F>();
+    static_assert(is_function, "multiprocessing: this is not a function");
+};
+/// The compile error for an F that captures output, which threads have in common.
+template <class F>
+struct OutputIsShared {
+    static constexpr bool captures = is_captured_call<F>;
+    static_assert(!captures,
+                  "multiprocessing: mp::captured needs worker processes: what the threads of a "
+                  "ThreadPool print cannot be told apart. Use a Pool");
+};
+
+/// The refusal of calls of F in this process, whatever the arguments; void when there is none.
+template <class F, bool output_is_shared>
+using FunctionRefusal = std::conditional_t<
+    !is_function_like<F>(), CannotBeCalled<F>,
+    std::conditional_t<output_is_shared && is_captured_call<F>, OutputIsShared<F>, void>>;
+
+/// The refusal of a call of F for an element of a range; void when a thread can make it.
+template <class F, class Element, bool spread, bool output_is_shared>
+consteval auto thread_item_refusal() {
+    if constexpr (!std::is_void_v<FunctionRefusal<F, output_is_shared>>) {
+        return std::type_identity<FunctionRefusal<F, output_is_shared>>{};
+    } else {
+        return std::type_identity<ItemRefusal<F, Element, spread>>{};
+    }
+}
+/// The refusal of a call of F with arguments.
+template <class F, bool output_is_shared, class... Args>
+consteval auto thread_call_refusal() {
+    if constexpr (!std::is_void_v<FunctionRefusal<F, output_is_shared>>) {
+        return std::type_identity<FunctionRefusal<F, output_is_shared>>{};
+    } else if constexpr (!arguments_fit<F, Args...>) {
+        return std::type_identity<ArgumentRefusal<F, Args...>>{};
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+/// Returns the type that a call of F with arguments returns; where there can be no such call, what
+/// F says that it returns.
 template <class F, class... Args>
 consteval auto thread_call_result() {
     using Function = std::decay_t<F>;
     if constexpr (!is_function_like<Function>()) {
         return std::type_identity<void>{};
     } else if constexpr (!arguments_fit<Function, Args...>) {
-        return std::type_identity<void>{};
+        return std::type_identity<declared_result_t<Function>>{};
     } else {
         using Item = stored_arguments_t<Function, Args...>;
         return std::type_identity<typename ItemCall<Function, Item, true>::Result>{};
@@ -47,7 +89,7 @@ consteval auto thread_item_result() {
     if constexpr (!is_function_like<Function>()) {
         return std::type_identity<void>{};
     } else if constexpr (std::is_void_v<StoredItem<Function, Element, spread>>) {
-        return std::type_identity<void>{};
+        return std::type_identity<declared_result_t<Function>>{};
     } else {
         using Item = StoredItem<Function, Element, spread>;
         return std::type_identity<typename ItemCall<Function, Item, spread>::Result>{};
@@ -131,13 +173,12 @@ class LocalBackend {
     template <class F, bool spread>
     using ListedItem = detail::ListedItem<F, spread>;
 
-    /// Ends the compilation if F captures output, which threads have in common.
-    template <class F>
-    static consteval void require_output_of_its_own() {
-        static_assert(runs_in_caller || !is_captured_call<F>,
-                      "multiprocessing: mp::captured needs worker processes: what the threads of a "
-                      "ThreadPool print cannot be told apart. Use a Pool");
-    }
+    template <class F, class Element, bool spread>
+    using RefusalOfItem =
+        typename decltype(thread_item_refusal<F, Element, spread, !runs_in_caller>())::type;
+    template <class F, class... Args>
+    using RefusalOfCall =
+        typename decltype(thread_call_refusal<F, !runs_in_caller, Args...>())::type;
 
     /// Makes the crew.
     /// @param traced chunks that each worker's log has room for
@@ -147,23 +188,6 @@ class LocalBackend {
         crew_->start(threads, traced, rules, std::move(initialize));
     }
 
-    template <class F, class Element, bool spread>
-    static consteval bool require_callable() {
-        static_assert(is_function_like<F>(), "multiprocessing: this is not a function");
-        require_output_of_its_own<F>();
-        if constexpr (!is_function_like<F>()) {
-            return false;
-        } else {
-            return !std::is_void_v<StoredItem<F, Element, spread>>;
-        }
-    }
-    template <class F, class... Args>
-    static consteval bool require_call() {
-        static_assert(is_function_like<F>(), "multiprocessing: this is not a function");
-        require_output_of_its_own<F>();
-        require_arguments_fit<F, Args...>();
-        return is_function_like<F>() && arguments_fit<F, Args...>;
-    }
     template <class F, class... Args>
     static auto store_call(Args&&... args) {
         return std::array{store_arguments<F>(std::forward<Args>(args)...)};
@@ -180,7 +204,8 @@ class LocalBackend {
         if (!wish.timeout.is_forever()) throw_no_timeout();
         using Place = std::conditional_t<waits, PlaceOf<F, Element, Item, spread>, void>;
         constexpr bool in_place = !std::is_void_v<Place>;
-        static_assert(in_place || std::is_constructible_v<Item, Element>,
+        constexpr bool is_kept = in_place || std::is_constructible_v<Item, Element>;
+        static_assert(is_kept,
                       "multiprocessing: a call that does not wait keeps its items, and these can "
                       "only be moved: give it a range that moves them, or wait for the call");
         std::vector<KeptItem<Item, Place>> items;
@@ -188,7 +213,7 @@ class LocalBackend {
         for (auto&& element : range) {
             if constexpr (in_place) {
                 items.push_back({std::addressof(element)});
-            } else {
+            } else if constexpr (is_kept) {
                 items.push_back(
                     {convert_item<F, Item, spread>(std::forward<decltype(element)>(element))});
             }

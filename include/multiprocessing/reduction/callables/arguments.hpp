@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <string>
 #include <tuple>
@@ -180,39 +181,40 @@ consteval Fit fit_of(unknown) {
                : Fit::not_invocable;
 }
 
+/// Whether `f(given...)` can be called.
+template <class F, class... Given>
+inline constexpr bool arguments_fit = fit_of<F, Given...>(parameter_list_t<F>{}) == Fit::fits;
+
 /// The compile error for arguments that do not fit. Compilers show its arguments: the function, its
 /// parameter types, and the types of the arguments that were given.
 template <class F, class Parameters, class... Given>
 struct ArgumentsDoNotFit {
-    static constexpr Fit fit = fit_of<F, Given...>(Parameters{});
-    static_assert(fit != Fit::too_many,
+    template <Fit fit>
+    static constexpr bool is = fit_of<F, Given...>(Parameters{}) == fit;
+    static_assert(!is<Fit::too_many>,
                   "multiprocessing: more arguments are given than the function has parameters. The "
                   "arguments of ArgumentsDoNotFit are the function, its parameters (in a TypeList) "
                   "and the types that were given");
-    static_assert(fit != Fit::too_few,
+    static_assert(!is<Fit::too_few>,
                   "multiprocessing: fewer arguments are given than the function has parameters. "
+                  "(Its type does not tell its default arguments: write them, or pass a lambda.) "
                   "The arguments of ArgumentsDoNotFit are the function, its parameters (in a "
                   "TypeList) and the types that were given");
     static_assert(
-        fit != Fit::wrong_types,
+        !is<Fit::wrong_types>,
         "multiprocessing: an argument cannot be converted to the type of the function's "
         "parameter (a variable that cannot be copied needs std::move). The arguments of "
         "ArgumentsDoNotFit are the function, its parameters (in a TypeList) and the types "
         "that were given");
-    static_assert(fit != Fit::not_invocable,
+    static_assert(!is<Fit::not_invocable>,
                   "multiprocessing: the function cannot be called with these arguments. The "
                   "arguments of ArgumentsDoNotFit are the function, `unknown` (it is overloaded or "
                   "a template) and the types that were given");
-    static constexpr bool value = true;
 };
 
-/// Ends the compilation when F cannot be called with such arguments, and tells the reason.
+/// The error for arguments that do not fit F.
 template <class F, class... Given>
-consteval void require_arguments_fit() {
-    if constexpr (fit_of<F, Given...>(parameter_list_t<F>{}) != Fit::fits) {
-        static_assert(ArgumentsDoNotFit<std::decay_t<F>, parameter_list_t<F>, Given...>::value);
-    }
-}
+using ArgumentRefusal = ArgumentsDoNotFit<std::decay_t<F>, parameter_list_t<F>, Given...>;
 
 /// The tuple in which arguments for F are kept.
 template <class F, class... Given>
@@ -231,10 +233,15 @@ Stored store_argument(Given&& given) {
 /// Converts arguments for F to its parameter types.
 template <class F, class... Given>
 stored_arguments_t<F, Given...> store_arguments(Given&&... given) {
-    require_arguments_fit<F, Given...>();
-    return [&]<class... Stored>(std::type_identity<std::tuple<Stored...>>) {
-        return std::tuple<Stored...>(store_argument<Stored, Given>(std::forward<Given>(given))...);
-    }(std::type_identity<stored_arguments_t<F, Given...>>{});
+    if constexpr (!arguments_fit<F, Given...>) {
+        static_cast<void>(sizeof(ArgumentRefusal<F, Given...>));
+        std::terminate();
+    } else {
+        return [&]<class... Stored>(std::type_identity<std::tuple<Stored...>>) {
+            return std::tuple<Stored...>(
+                store_argument<Stored, Given>(std::forward<Given>(given))...);
+        }(std::type_identity<stored_arguments_t<F, Given...>>{});
+    }
 }
 
 }  // namespace multiprocessing::detail

@@ -56,7 +56,7 @@ concept portable_callable =
 namespace multiprocessing::detail {
 
 /// Why F cannot be called in another process.
-enum class CallObstacle { none, closure, type_erased, not_a_function, state };
+enum class CallObstacle { none, closure, type_erased, text, not_a_function, state };
 
 template <class F>
 consteval CallObstacle call_obstacle_of() {
@@ -69,6 +69,8 @@ consteval CallObstacle call_obstacle_of() {
                          is_standard<F>("_Bind") || is_standard<F>("__bind") ||
                          is_standard<F>("_Mem_fn<") || is_standard<F>("reference_wrapper<")) {
         return CallObstacle::type_erased;
+    } else if constexpr (std::is_convertible_v<F, std::string_view>) {
+        return CallObstacle::text;
     } else if constexpr (!is_function_like<F>()) {
         return CallObstacle::not_a_function;
     } else {
@@ -83,34 +85,39 @@ consteval CallObstacle call_obstacle_of() {
 /// cannot travel (void when that is not known).
 template <class F, class Because>
 struct CannotBeCalledElsewhere {
-    static constexpr CallObstacle obstacle = call_obstacle_of<F>();
-    static_assert(obstacle != CallObstacle::closure,
+    template <CallObstacle obstacle>
+    static constexpr bool is = call_obstacle_of<F>() == obstacle;
+    static_assert(!is<CallObstacle::closure>,
                   "multiprocessing: a lambda with captures cannot be called in another process: "
                   "what it captured cannot be seen, so it cannot be sent. Pass the captured values "
                   "as arguments, or bind them with mp::partial(f, values...), or use a struct with "
                   "fields and an operator(). (Process under the start method fork does accept it)");
-    static_assert(obstacle != CallObstacle::type_erased,
+    static_assert(!is<CallObstacle::type_erased>,
                   "multiprocessing: a std::function, std::bind or std::bind_front object cannot be "
                   "called in another process: what is in it cannot be seen, so it cannot be sent. "
                   "Pass the function itself, or mp::partial(f, arguments...)");
-    static_assert(obstacle != CallObstacle::not_a_function,
+    static_assert(!is<CallObstacle::text>,
+                  "multiprocessing: a text stands where the function is expected. A name is given "
+                  "in front of it: mp::Process p({.name = \"worker\"}, f, arguments...)");
+    static_assert(!is<CallObstacle::not_a_function>,
                   "multiprocessing: this is not a function: a function, a lambda without captures, "
                   "a functor, a pointer to a member or mp::partial(f, arguments...) is needed");
-    static_assert(obstacle != CallObstacle::state,
+    static_assert(!is<CallObstacle::state>,
                   "multiprocessing: this functor cannot be called in another process, because its "
                   "state cannot travel there: make it an aggregate of types that can, or give it a "
                   "cereal serialize() function. The two arguments of CannotBeCalledElsewhere are "
                   "the functor and the type in it that cannot travel");
-    static constexpr bool value = true;
 };
+
+/// The error for an F that cannot be called in another process.
+template <class F>
+using CallRefusal = CannotBeCalledElsewhere<F, Culprit<F>>;
 
 /// Ends the compilation when F cannot be called in another process, and tells the reason.
 template <class F>
-consteval void require_portable_callable() {
+constexpr void require_portable_callable() {
     using Function = std::decay_t<F>;
-    if constexpr (!portable_callable<Function>) {
-        static_assert(CannotBeCalledElsewhere<Function, Culprit<Function>>::value);
-    }
+    if constexpr (!portable_callable<Function>) static_cast<void>(sizeof(CallRefusal<Function>));
 }
 
 }  // namespace multiprocessing::detail

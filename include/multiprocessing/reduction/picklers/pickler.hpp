@@ -33,7 +33,7 @@ struct Pickler;
 
 /// Ends the compilation when T cannot travel, and tells the reason.
 template <class T>
-consteval void require_picklable();
+constexpr void require_picklable();
 
 template <class T>
 void save_by_cereal(OutputArchive& archive, const T& constant);

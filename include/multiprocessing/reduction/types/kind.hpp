@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/untyped.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/reduction/archive/archive.hpp"
 #include "multiprocessing/reduction/types/fields.hpp"
@@ -28,6 +29,8 @@ namespace multiprocessing {
 ///     template <> inline constexpr bool multiprocessing::bitwise_picklable<Color> = true;
 template <class T>
 inline constexpr bool bitwise_picklable = false;
+template <>
+inline constexpr bool bitwise_picklable<detail::Untyped> = true;
 
 }  // namespace multiprocessing
 

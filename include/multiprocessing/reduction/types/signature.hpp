@@ -1,7 +1,7 @@
 // multiprocessing/reduction/types/signature.hpp
 //
 // The parameter types of a callable that has only one signature. With them the process that gives
-// the arguments can convert them. Floor 2. Start at parameter_list_t.
+// the arguments can convert them. And what it returns. Floor 2. Start at parameter_list_t.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -31,10 +31,12 @@ struct Signature {};
     template <class R, class... Args>                  \
     struct Signature<R(Args...) qualifiers> {          \
         using Parameters = TypeList<Args...>;          \
+        using Result = R;                              \
     };                                                 \
     template <class R, class... Args>                  \
     struct Signature<R(Args...) qualifiers noexcept> { \
         using Parameters = TypeList<Args...>;          \
+        using Result = R;                              \
     };
 MULTIPROCESSING_SIGNATURE()
 MULTIPROCESSING_SIGNATURE(const)
@@ -123,6 +125,25 @@ consteval auto parameters_of() {
         return unknown{};
     }
 }
+
+template <class F>
+consteval auto result_of_declaration() {
+    if constexpr (requires { typename Signature<F>::Result; }) {
+        return std::type_identity<std::decay_t<typename Signature<F>::Result>>{};
+    } else if constexpr (std::is_pointer_v<F>) {
+        return result_of_declaration<std::remove_pointer_t<F>>();
+    } else if constexpr (std::is_member_function_pointer_v<F>) {
+        return result_of_declaration<typename MemberPointer<F>::Function>();
+    } else if constexpr (requires { &F::operator(); }) {
+        return result_of_declaration<typename MemberPointer<decltype(&F::operator())>::Function>();
+    } else {
+        return std::type_identity<void>{};
+    }
+}
+
+/// What F says that it returns, as a value; void where it does not say.
+template <class F>
+using declared_result_t = typename decltype(result_of_declaration<std::decay_t<F>>())::type;
 
 /// The types of F's parameters as a TypeList, or `unknown`.
 template <class F>

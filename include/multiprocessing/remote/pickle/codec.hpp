@@ -232,14 +232,14 @@ struct CannotTravelAsPickle {
         "exceptions, pickle::object and aggregates of these travel; give a class of yours "
         "`pickle::object to_pickle() const` and `static T from_pickle(const "
         "pickle::object&)`. The two types are the arguments of CannotTravelAsPickle");
-    static constexpr bool value = true;
 };
 
+/// Ends the compilation when T cannot travel as a pickle, and tells the reason.
 template <class T>
-consteval void require_travels() {
+constexpr void require_travels() {
     if constexpr (!travels<T>) {
         using Because = typename decltype(blamed_of<std::remove_cv_t<T>>())::type;
-        static_assert(CannotTravelAsPickle<T, Because>::value);
+        static_cast<void>(sizeof(CannotTravelAsPickle<T, Because>));
     }
 }
 
