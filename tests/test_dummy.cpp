@@ -25,6 +25,11 @@ void fail() { throw std::runtime_error("on purpose"); }
 void leave(int status) { mp::exit(status); }
 void wait_for(mp::Event event) { event.wait(); }
 
+struct Consumer {
+    mp::Queue<std::string> names;
+    void run() { names.put(mp::current_process().name()); }
+};
+
 struct Mine : mp::Process {
     int result = 0;
     void run() override { result = 42; }
@@ -47,6 +52,15 @@ TEST_CASE("A program gives the same on threads as on processes", "[dummy]") {
     const std::string expected = on_processes::program();
     REQUIRE_FALSE(expected.empty());
     REQUIRE(on_threads::program() == expected);
+}
+
+TEST_CASE("A dummy Process runs an object with run(), and is named after its class", "[dummy]") {
+    const Watchdog watchdog(60);
+    const mp::Queue<std::string> names;
+    mp::Process process(Consumer{names});
+    process.start();
+    process.join();
+    REQUIRE(names.get().starts_with("Consumer-"));
 }
 
 TEST_CASE("A dummy Process is a thread with an exit code", "[dummy]") {

@@ -135,6 +135,52 @@ TEST_CASE("A subclass of ForkProcess overrides run", "[process]") {
     REQUIRE(*result == 1);
 }
 
+namespace {
+
+/// What a Python program has as a subclass of Process.
+struct Consumer {
+    std::uint64_t result;
+    int first;
+    std::vector<int> rest;
+
+    void run() {
+        for (const int number : rest) first += number;
+        support::in_heap<std::atomic<int>>(result) = first;
+        if (mp::current_process().name().starts_with("Consumer-")) mp::exit(3);
+    }
+};
+
+template <class T>
+struct Counting {
+    T from;
+    void run() const { mp::exit(static_cast<int>(from) + 1); }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("An object with fields and run() is a process named after its class",
+                   "[process]", START_METHODS) {
+    const InHeap<std::atomic<int>> result;
+    mp::BasicProcess<TestType> process(Consumer{result.offset(), 1, {2, 3}});
+    REQUIRE(process.name().starts_with("Consumer-"));
+    process.start();
+    process.join();
+    REQUIRE(process.exitcode() == 3);
+    REQUIRE(*result == 6);
+
+    mp::BasicProcess<TestType> named({.name = "worker"}, Consumer{result.offset(), 1, {}});
+    REQUIRE(named.name() == "worker");
+    named.start();
+    named.join();
+    REQUIRE(named.exitcode() == 0);
+
+    mp::BasicProcess<TestType> counting(Counting<long>{4});
+    REQUIRE(counting.name().starts_with("Counting-"));
+    counting.start();
+    counting.join();
+    REQUIRE(counting.exitcode() == 5);
+}
+
 TEMPLATE_TEST_CASE("Exit codes are Python's", "[process]", START_METHODS) {
     REQUIRE(exitcode_of<TestType>(nothing) == 0);
     REQUIRE(exitcode_of<TestType>(exit_with, 0) == 0);

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -27,7 +28,8 @@ class DummyLife : public std::enable_shared_from_this<DummyLife> {
     /// Makes the main process: all threads that are no dummy processes.
     DummyLife();
 
-    DummyLife(std::shared_ptr<DummyLife> parent, std::string name, std::optional<bool> daemon);
+    DummyLife(std::shared_ptr<DummyLife> parent, std::string name, std::optional<bool> daemon,
+              std::string_view kind);
     DummyLife(const DummyLife&) = delete;
     DummyLife& operator=(const DummyLife&) = delete;
     ~DummyLife();

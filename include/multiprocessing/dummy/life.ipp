@@ -46,13 +46,13 @@ MULTIPROCESSING_INLINE DummyLife::DummyLife()
     : name_(state().name()), authkey_(state().authkey()), is_started_(true), id_(::getpid()) {}
 
 MULTIPROCESSING_INLINE DummyLife::DummyLife(std::shared_ptr<DummyLife> parent, std::string name,
-                                            std::optional<bool> daemon)
+                                            std::optional<bool> daemon, std::string_view kind)
     : parent_(std::move(parent)),
       name_(std::move(name)),
       daemon_(daemon.value_or(parent_->daemon())),
       lineage_(parent_->next_lineage()),
       authkey_(parent_->authkey()) {
-    if (name_.empty()) name_ = "Process-" + lineage_;
+    if (name_.empty()) name_ = std::string(kind) + "-" + lineage_;
 }
 
 MULTIPROCESSING_INLINE DummyLife::~DummyLife() {

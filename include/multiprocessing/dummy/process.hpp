@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -37,7 +38,8 @@ namespace multiprocessing::dummy {
 class Process : public detail::TargetRunner<true> {
   public:
     /// Makes a process without a target: for subclasses that override run(). Does not start it.
-    explicit Process(ProcessOptions options = {});
+    explicit Process(ProcessOptions options = {})
+        : Process(std::string_view("Process"), std::move(options)) {}
 
     /// Makes a process that will call `f(args...)`. Does not start it.
     /// @param args converted to f's parameter types now
@@ -49,7 +51,8 @@ class Process : public detail::TargetRunner<true> {
 
     /// Makes a process with options.
     template <class F, class... Args>
-    Process(ProcessOptions options, F&& f, Args&&... args) : Process(std::move(options)) {
+    Process(ProcessOptions options, F&& f, Args&&... args)
+        : Process(detail::process_kind<std::decay_t<F>>(), std::move(options)) {
         this->target_ = detail::make_target<true>(std::forward<F>(f), std::forward<Args>(args)...);
     }
 
@@ -119,6 +122,8 @@ class Process : public detail::TargetRunner<true> {
     friend std::string text_of(const Process& process) { return process.text(); }
 
   private:
+    Process(std::string_view kind, ProcessOptions options);
+
     void check_open() const;
     void refuse_to_end() const;
     [[nodiscard]] std::string text() const;

@@ -13,9 +13,9 @@
 
 namespace multiprocessing::dummy {
 
-MULTIPROCESSING_INLINE Process::Process(ProcessOptions options)
+MULTIPROCESSING_INLINE Process::Process(std::string_view kind, ProcessOptions options)
     : life_(std::make_shared<detail::DummyLife>(detail::DummyLife::current(),
-                                                std::move(options.name), options.daemon)) {
+                                                std::move(options.name), options.daemon, kind)) {
     detail::refuse_output_files({options.stdout_file, options.stderr_file}, "a thread");
 }
 
