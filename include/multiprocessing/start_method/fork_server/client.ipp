@@ -65,7 +65,11 @@ MULTIPROCESSING_INLINE ProcessId start_fork_server(ForkServerState& state) {
     }
     if (family[id].phase() == ProcessRecord::running) return id;
     note_end(id);
-    throw RuntimeError("the fork server did not start: see what it has said on standard error");
+    throw RuntimeError(
+        "the fork server did not start. If it has said nothing on standard error, it has left the "
+        "program's main too early: write\n"
+        "    multiprocessing::freeze_support();\n"
+        "as the first line of main(), before it looks at its arguments");
 }
 
 /// Ends the server when its family ends in order, so that nothing outlives the program. A server
