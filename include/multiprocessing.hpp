@@ -36,6 +36,7 @@
 // Last: they include fmt, and where fmt was included before, the others include their formatters,
 // which who only logs should not pay for.
 #include "multiprocessing/dummy.hpp"
+#include "multiprocessing/log_handlers.hpp"
 #include "multiprocessing/logging.hpp"
 
 /// Process parallelism for C++ with the interface of Python's `multiprocessing`.

@@ -22,6 +22,7 @@
 #include "multiprocessing/util.hpp"
 
 // Last, as in multiprocessing.hpp.
+#include "multiprocessing/log_handlers.hpp"
 #include "multiprocessing/logging.hpp"
 
 /// Threads with the interface of `multiprocessing`.
@@ -118,8 +119,14 @@ using multiprocessing::DEBUG;
 using multiprocessing::ERROR;
 using multiprocessing::get_logger;
 using multiprocessing::INFO;
+using multiprocessing::json_line;
+using multiprocessing::log_line;
 using multiprocessing::log_to_file;
 using multiprocessing::log_to_stderr;
+using multiprocessing::LogFields;
+using multiprocessing::LogRecord;
+using multiprocessing::QueueHandler;
+using multiprocessing::QueueListener;
 using multiprocessing::SUBDEBUG;
 using multiprocessing::SUBWARNING;
 using multiprocessing::WARNING;

@@ -10,6 +10,7 @@
 
 #include "multiprocessing/logging/emit.hpp"
 #include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/fields.hpp"
 #include "multiprocessing/logging/logger.hpp"
 
 // This comes last. With it, the library's own objects can be logged.

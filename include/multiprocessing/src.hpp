@@ -64,6 +64,7 @@
 #include "multiprocessing/heap/segment.ipp"
 #include "multiprocessing/heap/shared_heap.ipp"
 #include "multiprocessing/heap/spans.ipp"
+#include "multiprocessing/log_handlers.ipp"
 #include "multiprocessing/logging/emit.ipp"
 #include "multiprocessing/logging/event.ipp"
 #include "multiprocessing/logging/file.ipp"

@@ -23,6 +23,7 @@ set(parts
   "4 shared_objects"
   "4 shared_memory"
   "5 pool"
+  "5 log_handlers"
   "7 context dummy"
   "6 futures"
   "6 managers"

@@ -24,6 +24,7 @@
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/fields.hpp"
 #include "multiprocessing/logging/file.hpp"
 #include "multiprocessing/logging/outlets.hpp"
 
@@ -152,7 +153,7 @@ MULTIPROCESSING_INLINE void report_log_trouble(std::string_view what,
         const std::string name = name_of != nullptr ? name_of() : "MainProcess";
         if (outlets.has_handler()) {
             call_handler(outlets, {level, std::string(message), name, ::getpid(),
-                                   std::chrono::system_clock::now()});
+                                   std::chrono::system_clock::now(), LogFields::current()});
         }
         const std::string prefix = "[" + level_name(level) + "/" + name + "] ";
         bool stderr_instead = !outlets.has_handler() && outlets.file_pattern.empty();

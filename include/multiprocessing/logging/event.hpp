@@ -14,6 +14,8 @@
 #include <chrono>
 #include <climits>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "multiprocessing/detail/text.hpp"
 
@@ -66,6 +68,8 @@ struct LogRecord {
     std::string process_name;                    ///< of the process that logs it
     pid_t pid;                                   ///< of the process that logs it
     std::chrono::system_clock::time_point time;  ///< when it was logged
+    /// The program's own, from the LogFields of the thread.
+    std::vector<std::pair<std::string, std::string>> fields = {};
 
     friend std::string text_of(const LogRecord& record) {
         return "<LogRecord: multiprocessing, " + std::to_string(record.level) + ", " +

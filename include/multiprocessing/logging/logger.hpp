@@ -92,9 +92,9 @@ class Logger {
     /// back to it.
     /// @par Processes Every thread that logs calls the handler, also several at the same time.
     /// Forked children have the handler. Spawned children have it if it is a function, a lambda
-    /// without captures or a stateless functor. A handler with state does not exist there: these
-    /// children write to standard error, and the parent's log has a warning about that, once. A
-    /// function in a library must be in one that the child loads.
+    /// without captures, a stateless functor or a QueueHandler. Another handler with state does not
+    /// exist there: these children write to standard error, and the parent's log has a warning
+    /// about that, once. A function in a library must be in one that the child loads.
     template <class F>
         requires std::is_invocable_v<F&, const LogRecord&>
     void set_handler(F handler) const {
@@ -103,7 +103,13 @@ class Logger {
         } else if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
             install_handler([](const LogRecord& record) { F{}(record); }, {});
         } else {
-            install_handler(nullptr, std::move(handler));
+            detail::HandlerSaver save = nullptr;
+            if constexpr (requires { &F::save_log_handler; }) {
+                save = [](detail::OutputArchive& archive, const auto& installed) {
+                    F::save_log_handler(archive, *installed.template target<F>());
+                };
+            }
+            install_handler(nullptr, std::move(handler), save);
         }
     }
     /// Removes the handler.
@@ -129,7 +135,8 @@ class Logger {
                                              fmt::format_args args);
     [[gnu::cold]] static void report_bad_format(const std::exception& error) noexcept;
     [[gnu::cold]] static void install_handler(detail::PlainHandler plain,
-                                              std::function<void(const LogRecord&)> other);
+                                              std::function<void(const LogRecord&)> other,
+                                              detail::HandlerSaver save = nullptr);
 };
 
 /// Returns the logger. From the first call on, the library logs its own events too. Until the

@@ -50,10 +50,12 @@ MULTIPROCESSING_INLINE void Logger::report_bad_format(const std::exception& erro
 }
 
 MULTIPROCESSING_INLINE void Logger::install_handler(detail::PlainHandler plain,
-                                                    std::function<void(const LogRecord&)> other) {
+                                                    std::function<void(const LogRecord&)> other,
+                                                    detail::HandlerSaver save) {
     detail::change_outlets([&](detail::LogOutlets& outlets) {
         outlets.plain_handler = plain;
         outlets.handler = other;
+        outlets.save_handler = save;
     });
     detail::set_up_logging();
 }

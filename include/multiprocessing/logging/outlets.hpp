@@ -20,12 +20,21 @@ namespace multiprocessing::detail {
 /// A handler that is a function without state. Another process can be told which one it is.
 using PlainHandler = void (*)(const LogRecord&);
 
+class InputArchive;
+class OutputArchive;
+
+/// How a handler that has a state travels into a child's message: a HandlerReceiver comes first,
+/// which reads the rest there and installs the handler.
+using HandlerSaver = void (*)(OutputArchive&, const std::function<void(const LogRecord&)>&);
+using HandlerReceiver = void (*)(InputArchive&);
+
 /// Where the lines of this process go.
 struct LogOutlets {
     bool to_stderr = false;
     std::string file_pattern = {};  // empty: no file
     PlainHandler plain_handler = nullptr;
     std::function<void(const LogRecord&)> handler = {};  // a handler that is not a plain one
+    HandlerSaver save_handler = nullptr;                 // null: the handler cannot travel
     const LogOutlets* previous = nullptr;
 
     [[nodiscard]] bool has_handler() const noexcept {

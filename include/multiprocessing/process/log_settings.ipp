@@ -28,11 +28,17 @@ MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
     archive(level);
     if (level == log_level::nothing) return;
     const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
-    const bool handler_is_lost = known != nullptr && known->handler != nullptr;
+    const bool handler_travels = known != nullptr && known->save_handler != nullptr;
+    const bool handler_is_lost = known != nullptr && known->handler != nullptr && !handler_travels;
     if (handler_is_lost) warn_of_lost_handler();
     archive(known != nullptr && (known->to_stderr || handler_is_lost),
             known != nullptr ? known->file_pattern : std::string(),
             known != nullptr ? known->plain_handler : nullptr);
+    if (handler_travels) {
+        known->save_handler(archive, known->handler);
+    } else {
+        archive(HandlerReceiver{nullptr});
+    }
 }
 
 MULTIPROCESSING_INLINE void load_logging(InputArchive& archive) {
@@ -46,7 +52,9 @@ MULTIPROCESSING_INLINE void load_logging(InputArchive& archive) {
         outlets.file_pattern = pattern;
         outlets.plain_handler = handler;
         outlets.handler = nullptr;
+        outlets.save_handler = nullptr;
     });
+    if (const auto receive = archive.read<HandlerReceiver>()) receive(archive);
     // The exec closes the file's descriptor; the first line opens the file.
     log_threshold.store(level);
 }

@@ -1,0 +1,141 @@
+// log_handlers.hpp: the records of many processes reach one that writes them.
+// SPDX-License-Identifier: MIT
+#include <multiprocessing/log_handlers.hpp>
+#include <multiprocessing/pool.hpp>
+#include <multiprocessing/process.hpp>
+
+#include <chrono>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/catch.hpp"
+#include "tests/support.hpp"
+
+namespace mp = multiprocessing;
+using support::Watchdog;
+
+#define START_METHODS mp::start_method::fork, mp::start_method::spawn, mp::start_method::forkserver
+
+namespace {
+
+/// Sends the log to a queue until its end.
+struct LogToQueue {
+    explicit LogToQueue(const mp::Queue<mp::LogRecord>& records) {
+        mp::get_logger().set_level(mp::ERROR);  // without the library's own events
+        mp::get_logger().set_handler(mp::QueueHandler(records));
+    }
+    LogToQueue(const LogToQueue&) = delete;
+    LogToQueue& operator=(const LogToQueue&) = delete;
+    ~LogToQueue() { mp::get_logger().set_handler(nullptr); }
+};
+
+void report(int number) {
+    const mp::LogFields fields{{"number", std::to_string(number)}};
+    mp::get_logger().error("number {} is done", number);
+}
+
+int report_and_return(int number) {
+    report(number);
+    return number;
+}
+
+mp::LogRecord record(std::string message) {
+    return {30, std::move(message), "Process-1", 12, std::chrono::system_clock::time_point{}};
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A QueueHandler works in children under every start method", "[log_handlers]",
+                   START_METHODS) {
+    const Watchdog watchdog(60);
+    const mp::Queue<mp::LogRecord> records;
+    const LogToQueue log(records);
+    mp::BasicProcess<TestType> process({.name = "child"}, report, 7);
+    process.start();
+    process.join();
+    const mp::LogRecord first = records.get(true, 30);
+    REQUIRE(first.level == mp::ERROR);
+    REQUIRE(first.message == "number 7 is done");
+    REQUIRE(first.process_name == "child");
+    REQUIRE(first.pid == process.pid());
+    REQUIRE(first.fields == decltype(first.fields){{"number", "7"}});
+    REQUIRE(records.empty());
+}
+
+TEMPLATE_TEST_CASE("A QueueListener handles the records of a pool's workers before it stops",
+                   "[log_handlers]", START_METHODS) {
+    const Watchdog watchdog(120);
+    const mp::Queue<mp::LogRecord> records;
+    const LogToQueue log(records);
+    std::set<std::string> lines;  // the listener's own until it has stopped
+    int calls = 0;
+    mp::QueueListener listener(
+        records, [&](const mp::LogRecord& r) { lines.insert(r.message); },
+        [&](const mp::LogRecord&) { ++calls; });
+    listener.start();
+    mp::BasicPool<TestType> pool(2);
+    pool.map(report_and_return, {1, 2, 3, 4});
+    pool.close();
+    pool.join();
+    listener.stop();
+    listener.stop();
+    REQUIRE(calls == 4);
+    REQUIRE(lines.size() == 4);
+    REQUIRE(lines.contains("number 4 is done"));
+}
+
+TEST_CASE("A QueueListener can be started again, but not twice", "[log_handlers]") {
+    const Watchdog watchdog(60);
+    const mp::Queue<mp::LogRecord> records;
+    std::vector<std::string> lines;
+    mp::QueueListener listener(records,
+                               [&](const mp::LogRecord& r) { lines.push_back(r.message); });
+    for (const char* const message : {"first", "second"}) {
+        listener.start();
+        REQUIRE_THROWS_AS(listener.start(), mp::RuntimeError);
+        records.put(record(message));
+        listener.stop();
+    }
+    REQUIRE(lines == std::vector<std::string>{"first", "second"});
+}
+
+TEST_CASE("A QueueListener ends with its queue, and goes on after a handler that throws",
+          "[log_handlers]") {
+    const Watchdog watchdog(60);
+    const mp::Queue<mp::LogRecord> records;
+    int handled = 0;
+    mp::QueueListener listener(records, [&](const mp::LogRecord& r) {
+        ++handled;
+        if (r.message == "bad") throw std::runtime_error("a test's handler");
+    });
+    records.put(record("bad"));
+    records.put(record("good"));
+    listener.start();
+    records.shutdown();
+    listener.stop();
+    REQUIRE(handled == 2);
+}
+
+TEST_CASE("LogFields add to records while they live, the outermost first", "[log_handlers]") {
+    const mp::LogFields outer{{"request", "17"}, {"user", "ann"}};
+    {
+        const mp::LogFields inner{{"step", "1"}};
+        REQUIRE(mp::LogFields::current() == std::vector<std::pair<std::string, std::string>>{
+                                                {"request", "17"}, {"user", "ann"}, {"step", "1"}});
+    }
+    REQUIRE(mp::LogFields::current().size() == 2);
+}
+
+TEST_CASE("A record is a line of text, or of JSON with every character escaped", "[log_handlers]") {
+    mp::LogRecord line = record("say \"hi\"\\\n\x01 \u00e4");
+    line.time += std::chrono::microseconds(125);
+    line.fields = {{"request", "17"}};
+    REQUIRE(mp::log_line(record("done")) == "[WARNING/Process-1] done");
+    REQUIRE(mp::json_line(line) ==
+            "{\"time\":\"1970-01-01T00:00:00.000125Z\",\"level\":\"WARNING\","
+            "\"process\":\"Process-1\",\"pid\":12,"
+            "\"message\":\"say \\\"hi\\\"\\\\\\u000a\\u0001 \u00e4\",\"request\":\"17\"}");
+}
