@@ -314,6 +314,25 @@ TEST_CASE("Nested exceptions arrive nested", "[reduction]") {
     }
 }
 
+TEST_CASE("A nested exception arrives as the class that std::throw_with_nested has made of it",
+          "[reduction]") {
+    const auto type_of = [](const std::exception_ptr& error) -> const std::type_info& {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& caught) {
+            return typeid(caught);
+        }
+    };
+    const std::exception_ptr error = thrown_by([] {
+        try {
+            throw std::runtime_error("inner");
+        } catch (...) {
+            std::throw_with_nested(std::logic_error("outer"));
+        }
+    });
+    CHECK(type_of(sent(error)) == type_of(error));
+}
+
 TEST_CASE("A long chain of nested exceptions arrives, and as text below a depth", "[reduction]") {
     std::exception_ptr chain = std::make_exception_ptr(std::runtime_error("0"));
     for (int i = 1; i < 200; ++i) {

@@ -99,7 +99,7 @@ bool register_exception() {
         } else {
             way->make = detail::throw_from_text<E>;
         }
-        way->nest = detail::nest_one_of<E>;
+        way->nest = detail::nest_one_of<E, E>;
         detail::add_exception(way);
     }
     return true;

@@ -205,13 +205,13 @@ MULTIPROCESSING_INLINE std::exception_ptr load_exception(InputArchive& archive,
     }
     if (!has_cause) return error;
     const std::exception_ptr cause = load_exception(archive);
-    const auto nest = way != nullptr ? way->nest : nest_one_of<RemoteError>;
+    const auto nest = way != nullptr ? way->nest : nest_one_of<RemoteError, RemoteError>;
     if (nest == nullptr) return error;
     return caught([&] {
         try {
-            std::rethrow_exception(cause);
+            std::rethrow_exception(error);
         } catch (...) {
-            nest(way != nullptr ? way->number : 0, error);
+            nest(way != nullptr ? way->number : 0, cause);
         }
     });
 }

@@ -8,12 +8,10 @@
 
 #include <cstddef>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <typeinfo>
-#include <utility>
 
 #include "multiprocessing/reduction/archive/archive.hpp"
 #include "multiprocessing/reduction/picklers/pickler.hpp"
@@ -29,8 +27,8 @@ struct ExceptionWay {
     std::size_t number = 0;                  // of the type, among those of its `make`
     void (*save)(OutputArchive&) = nullptr;  // writes the exception that is being handled
     std::exception_ptr (*load)(InputArchive&) = nullptr;
-    // Throws `exception` with the one that is being handled nested in it. May be null.
-    void (*nest)(std::size_t number, const std::exception_ptr& exception) = nullptr;
+    // Throws the exception that is being handled, with `cause` nested in it. May be null.
+    void (*nest)(std::size_t number, const std::exception_ptr& cause) = nullptr;
     const ExceptionWay* next = nullptr;  // in the list of registered_exceptions
 
     /// The type's mangled name, which is the same in every process of the program.
@@ -68,22 +66,20 @@ void throw_from_text(std::size_t number, const std::string& text) {
     std::size_t next = 0;
     ((next++ == number ? throw Es(text) : void()), ...);
 }
-/// Throws a copy of `exception`, which is an E, with the one that is being handled nested in it.
-template <class E>
-void throw_nested(const std::exception_ptr& exception) {
-    std::optional<E> copy;
+/// Throws a copy of the exception that is being handled, which is of the type of this number and
+/// derives from Base or is one, with `cause` nested in it. It is one function for many types, too.
+template <class Base, class... Es>
+void nest_one_of(std::size_t number, const std::exception_ptr& cause) {
     try {
-        std::rethrow_exception(exception);
-    } catch (const E& error) {
-        copy.emplace(error);
+        throw;
+    } catch (Base& error) {  // not const: else the class would be made of a const E
+        try {
+            std::rethrow_exception(cause);  // what is being handled is what gets nested
+        } catch (...) {
+            std::size_t next = 0;
+            ((next++ == number ? std::throw_with_nested(static_cast<Es&>(error)) : void()), ...);
+        }
     }
-    std::throw_with_nested(std::move(*copy));
-}
-/// Does so for the type of this number.
-template <class... Es>
-void nest_one_of(std::size_t number, const std::exception_ptr& exception) {
-    std::size_t next = 0;
-    ((next++ == number ? throw_nested<Es>(exception) : void()), ...);
 }
 
 /// How an exception travels that is picklable as a whole.

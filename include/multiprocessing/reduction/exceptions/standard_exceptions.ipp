@@ -16,9 +16,11 @@
 #include <ios>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #if !defined(__GLIBCXX__)
@@ -238,7 +240,7 @@ struct TimeoutErrorWay {
 
 template <class E, class Way>
 constexpr ExceptionWay way() {
-    return {&typeid(E), nullptr, nullptr, 0, Way::save, Way::load, nest_one_of<E>};
+    return {&typeid(E), nullptr, nullptr, 0, Way::save, Way::load, nest_one_of<E, E>};
 }
 template <class Way>
 constexpr ExceptionWay way(const char* mangled) {
@@ -248,13 +250,13 @@ template <class... Es>
 constexpr std::array<ExceptionWay, sizeof...(Es)> texts() {
     std::size_t next = 0;
     return {ExceptionWay{&typeid(Es), nullptr, throw_from_text<Es...>, next++, nullptr, nullptr,
-                         nest_one_of<Es...>}...};
+                         nest_one_of<std::exception, Es...>}...};
 }
 template <class... Es>
 constexpr std::array<ExceptionWay, sizeof...(Es)> empties() {
     std::size_t next = 0;
     return {ExceptionWay{&typeid(Es), nullptr, throw_empty<Es...>, next++, nullptr, nullptr,
-                         nest_one_of<Es...>}...};
+                         nest_one_of<std::exception, Es...>}...};
 }
 
 // The exceptions that every process knows.
