@@ -9,8 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
+#include <list>
 #include <string>
 #include <vector>
 
@@ -72,7 +72,7 @@ class History {
     [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
     [[nodiscard]] std::uint64_t retries() const noexcept { return retries_; }
     /// Returns the latest losses, the oldest first.
-    [[nodiscard]] const std::deque<WorkerLoss>& losses() const noexcept { return losses_; }
+    [[nodiscard]] const std::list<WorkerLoss>& losses() const noexcept { return losses_; }
 
   private:
     /// Calls in a row of the same function. The next run ends it.
@@ -92,7 +92,7 @@ class History {
     std::uint64_t run_count_ = 0;  // ever
     std::uint64_t lost_ = 0;
     std::uint64_t retries_ = 0;
-    std::deque<WorkerLoss> losses_;
+    std::list<WorkerLoss> losses_;
     std::vector<pid_t> present_;  // of a snapshot
 };
 

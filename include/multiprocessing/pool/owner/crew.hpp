@@ -10,10 +10,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace multiprocessing::detail {
 
@@ -70,7 +70,7 @@ class Crew {
 
     /// Returns how many places there are, with and without a worker.
     [[nodiscard]] std::uint32_t size() const noexcept;
-    CrewMember& operator[](std::uint32_t slot) noexcept { return members_[slot]; }
+    CrewMember& operator[](std::uint32_t slot) noexcept { return *members_[slot]; }
     [[nodiscard]] bool is_empty() const noexcept;
 
     /// Starts a worker in the slot, in three steps. The second step takes long.
@@ -125,7 +125,7 @@ class Crew {
     std::shared_ptr<Target> initializer_;
     std::uint64_t signal_mask_;
     PoolBoard* board_ = nullptr;
-    std::deque<CrewMember> members_;  // none moves when the pool grows
+    std::vector<std::unique_ptr<CrewMember>> members_;  // none moves when the pool grows
     std::uint32_t last_ticket_ = 0;
     std::mutex examining_;  // held while a worker that may have to be killed is stopped
 };

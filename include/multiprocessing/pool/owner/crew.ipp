@@ -118,7 +118,11 @@ MULTIPROCESSING_INLINE void Crew::open(PoolBoard& board) {
     fit_to_board();
 }
 
-MULTIPROCESSING_INLINE void Crew::fit_to_board() { members_.resize(board_->worker_count.load()); }
+MULTIPROCESSING_INLINE void Crew::fit_to_board() {
+    while (size() < board_->worker_count.load()) {
+        members_.push_back(std::make_unique<CrewMember>());
+    }
+}
 
 MULTIPROCESSING_INLINE std::uint32_t Crew::size() const noexcept {
     return static_cast<std::uint32_t>(members_.size());
@@ -126,13 +130,13 @@ MULTIPROCESSING_INLINE std::uint32_t Crew::size() const noexcept {
 
 MULTIPROCESSING_INLINE bool Crew::is_empty() const noexcept {
     return std::all_of(members_.begin(), members_.end(),
-                       [](const CrewMember& member) { return member.child == nullptr; });
+                       [](const auto& member) { return member->child == nullptr; });
 }
 
 MULTIPROCESSING_INLINE void Crew::start(std::uint32_t slot) { admit(slot, launch(expect(slot))); }
 
 MULTIPROCESSING_INLINE WorkerOrders Crew::expect(std::uint32_t slot) noexcept {
-    CrewMember& member = members_[slot];
+    CrewMember& member = *members_[slot];
     WorkerLog& log = board_->logs()[slot];
     member = {};
     member.expected = true;
@@ -154,8 +158,8 @@ MULTIPROCESSING_INLINE std::shared_ptr<Child> Crew::launch(const WorkerOrders& o
 
 MULTIPROCESSING_INLINE void Crew::admit(std::uint32_t slot, std::shared_ptr<Child> child) noexcept {
     WorkerLog& log = board_->logs()[slot];
-    members_[slot].child = std::move(child);
-    members_[slot].expected = false;
+    members_[slot]->child = std::move(child);
+    members_[slot]->expected = false;
     log.starts.store(log.starts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
@@ -165,7 +169,7 @@ MULTIPROCESSING_INLINE Batch* Crew::batch_under_way(std::uint32_t slot) const no
     if (entry == 0 || heap().at<Entry>(entry)->batch == 0) return nullptr;
     Batch& batch = *heap().at<Batch>(heap().at<Entry>(entry)->batch);
     const std::uint32_t chunk = place.chunk.load();
-    const std::uint32_t mine = members_[slot].ticket << 2 | Chunk::taken;
+    const std::uint32_t mine = members_[slot]->ticket << 2 | Chunk::taken;
     return chunk < batch.chunk_count() && batch.chunks()[chunk].state.load() == mine ? &batch
                                                                                      : nullptr;
 }
@@ -178,15 +182,15 @@ MULTIPROCESSING_INLINE TaskMark Crew::mark_of(std::uint32_t slot) const noexcept
 MULTIPROCESSING_INLINE bool Crew::may_have_to_record(std::uint32_t slot,
                                                      std::uint64_t turn) const noexcept {
     const WorkerSlot& place = board_->worker_slots()[slot];
-    if (!members_[slot].child || place.ready.load() == 0) return false;
+    if (!members_[slot]->child || place.ready.load() == 0) return false;
     if (place.parked.load() != 0 || place.turn.load() != turn) return false;  // it has gone on
     return batch_under_way(slot) == nullptr;
 }
 
 MULTIPROCESSING_INLINE void Crew::kill_if(std::uint32_t slot, Doom doom, Lock& lock,
                                           const std::function<bool()>& condition) {
-    const std::shared_ptr<Child> child = members_[slot].child;
-    if (!child || members_[slot].doom != Doom::none || !condition()) return;
+    const std::shared_ptr<Child> child = members_[slot]->child;
+    if (!child || members_[slot]->doom != Doom::none || !condition()) return;
     lock.unlock();
     {
         // Else one thread could let it go on while another takes it for stopped.
@@ -194,16 +198,16 @@ MULTIPROCESSING_INLINE void Crew::kill_if(std::uint32_t slot, Doom doom, Lock& l
         child->signal(SIGSTOP);
         wait_for_stop(child->pid());
         lock.lock();
-        const bool is_there = members_[slot].child == child && members_[slot].doom == Doom::none;
+        const bool is_there = members_[slot]->child == child && members_[slot]->doom == Doom::none;
         const bool doomed = is_there && condition();
-        if (doomed) members_[slot].doom = doom;
+        if (doomed) members_[slot]->doom = doom;
         lock.unlock();
         if (!doomed) {
             child->signal(SIGCONT);
         } else if (!try_to_kill(*child)) {
             // It stays stopped until it is looked at again.
             lock.lock();
-            if (members_[slot].child == child) members_[slot].doom = Doom::none;
+            if (members_[slot]->child == child) members_[slot]->doom = Doom::none;
             return;
         }
     }
@@ -212,8 +216,8 @@ MULTIPROCESSING_INLINE void Crew::kill_if(std::uint32_t slot, Doom doom, Lock& l
 
 MULTIPROCESSING_INLINE void Crew::ask_if(std::uint32_t slot, Doom doom, Lock& lock,
                                          const std::function<bool()>& condition) {
-    const std::shared_ptr<Child> child = members_[slot].child;
-    if (!child || members_[slot].doom != Doom::none || is_asked(slot) || !condition()) return;
+    const std::shared_ptr<Child> child = members_[slot]->child;
+    if (!child || members_[slot]->doom != Doom::none || is_asked(slot) || !condition()) return;
     lock.unlock();
     {
         // As in kill_if: the signal must not meet another task.
@@ -221,7 +225,7 @@ MULTIPROCESSING_INLINE void Crew::ask_if(std::uint32_t slot, Doom doom, Lock& lo
         child->signal(SIGSTOP);
         wait_for_stop(child->pid());
         lock.lock();
-        const bool is_there = members_[slot].child == child && members_[slot].doom == Doom::none;
+        const bool is_there = members_[slot]->child == child && members_[slot]->doom == Doom::none;
         const bool is_meant = is_there && !is_asked(slot) && condition();
         if (is_meant) note_asked(slot, doom);
         lock.unlock();
@@ -232,7 +236,7 @@ MULTIPROCESSING_INLINE void Crew::ask_if(std::uint32_t slot, Doom doom, Lock& lo
 }
 
 MULTIPROCESSING_INLINE void Crew::note_asked(std::uint32_t slot, Doom doom) noexcept {
-    CrewMember& member = members_[slot];
+    CrewMember& member = *members_[slot];
     WorkerSlot& place = board_->worker_slots()[slot];
     member.asked = doom;
     member.asked_mark = mark_of(slot);
@@ -246,7 +250,7 @@ MULTIPROCESSING_INLINE void Crew::note_asked(std::uint32_t slot, Doom doom) noex
 }
 
 MULTIPROCESSING_INLINE bool Crew::is_asked(std::uint32_t slot) const noexcept {
-    const CrewMember& member = members_[slot];
+    const CrewMember& member = *members_[slot];
     if (member.asked_since == 0 || batch_under_way(slot) == nullptr) return false;
     const TaskMark mark = mark_of(slot);
     if (member.asked == Doom::cancelled) return mark.turn == member.asked_mark.turn;
@@ -259,9 +263,9 @@ MULTIPROCESSING_INLINE void Crew::end(std::chrono::milliseconds grace, Lock& loc
     leaving.reserve(size());
     busy.reserve(size());
     for (std::uint32_t slot = 0; slot < size(); ++slot) {
-        if (!members_[slot].child) continue;
-        if (batch_under_way(slot) != nullptr) busy.push_back(members_[slot].child->pid());
-        leaving.push_back(std::move(members_[slot].child));
+        if (!members_[slot]->child) continue;
+        if (batch_under_way(slot) != nullptr) busy.push_back(members_[slot]->child->pid());
+        leaving.push_back(std::move(members_[slot]->child));
     }
     lock.unlock();
     stop_and_strip(leaving, busy);

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 
@@ -38,7 +38,7 @@ class Door {
 
   private:
     const std::size_t most_;
-    std::deque<std::shared_ptr<PendingBatch>> waiting_;  // and some that were begun meanwhile
+    std::list<std::shared_ptr<PendingBatch>> waiting_;  // and some that were begun meanwhile
 };
 
 }  // namespace multiprocessing::detail

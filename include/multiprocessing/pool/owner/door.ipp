@@ -5,7 +5,6 @@
 
 #include "multiprocessing/pool/owner/door.hpp"
 
-#include <algorithm>
 #include <chrono>
 
 #include "multiprocessing/detail/futex.hpp"
@@ -20,7 +19,7 @@ MULTIPROCESSING_INLINE bool Door::has_place() noexcept {
     };
     while (!waiting_.empty() && waits_no_longer(waiting_.front())) waiting_.pop_front();
     // In the middle: calls that were cancelled, or had a higher priority.
-    if (waiting_.size() >= most_) std::erase_if(waiting_, waits_no_longer);
+    if (waiting_.size() >= most_) waiting_.remove_if(waits_no_longer);
     return waiting_.size() < most_;
 }
 
