@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -35,14 +34,26 @@ inline bool same_item(bool a, double b) noexcept { return same_item(std::int64_t
 inline bool same_item(double a, bool b) noexcept { return same_item(std::int64_t{b}, a); }
 inline bool same_item(bool a, std::int64_t b) noexcept { return std::int64_t{a} == b; }
 inline bool same_item(std::int64_t a, bool b) noexcept { return a == std::int64_t{b}; }
-inline bool same_item(std::nullopt_t, std::nullopt_t) noexcept { return true; }
-template <class A, class B>
-bool same_item(const A& a, const B& b) noexcept {
-    if constexpr (std::is_same_v<A, B>) {
-        return a == b;
-    } else {
-        return false;
-    }
+template <class Number>
+bool same_item(Number a, Number b) noexcept {
+    return a == b;
+}
+
+// No std::visit below: for two items it makes a function and a table entry for each pair of types.
+
+/// Says whether a number and an item are the same.
+template <class Number>
+bool same_as_number(Number number, const ItemVariant& item) noexcept {
+    if (const auto* other = std::get_if<std::int64_t>(&item)) return same_item(number, *other);
+    if (const auto* other = std::get_if<double>(&item)) return same_item(number, *other);
+    if (const auto* other = std::get_if<bool>(&item)) return same_item(number, *other);
+    return false;
+}
+/// Says whether a text or bytes and an item are the same.
+template <class T>
+bool same_as_content(const T& content, const ItemVariant& item) noexcept {
+    const auto* other = std::get_if<T>(&item);
+    return other != nullptr && content == *other;
 }
 
 /// Returns an alternative as Python's repr writes it.
@@ -58,11 +69,23 @@ inline std::string item_repr(const std::vector<std::byte>& bytes) {
 inline std::string item_repr(std::nullopt_t) { return "None"; }
 
 MULTIPROCESSING_INLINE bool same_items(const ItemVariant& a, const ItemVariant& b) {
-    return std::visit([](const auto& x, const auto& y) { return same_item(x, y); }, a, b);
+    if (const auto* number = std::get_if<std::int64_t>(&a)) return same_as_number(*number, b);
+    if (const auto* number = std::get_if<double>(&a)) return same_as_number(*number, b);
+    if (const auto* truth = std::get_if<bool>(&a)) return same_as_number(*truth, b);
+    if (const auto* text = std::get_if<std::string>(&a)) return same_as_content(*text, b);
+    if (const auto* bytes = std::get_if<std::vector<std::byte>>(&a)) {
+        return same_as_content(*bytes, b);
+    }
+    return a.index() == b.index();  // None
 }
 
 MULTIPROCESSING_INLINE std::string text_of_item(const ItemVariant& item) {
-    return std::visit([](const auto& value) { return item_repr(value); }, item);
+    if (const auto* number = std::get_if<std::int64_t>(&item)) return item_repr(*number);
+    if (const auto* number = std::get_if<double>(&item)) return item_repr(*number);
+    if (const auto* truth = std::get_if<bool>(&item)) return item_repr(*truth);
+    if (const auto* text = std::get_if<std::string>(&item)) return item_repr(*text);
+    if (const auto* bytes = std::get_if<std::vector<std::byte>>(&item)) return item_repr(*bytes);
+    return item_repr(std::nullopt);
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE void throw_item_type(std::size_t found,
