@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 
@@ -63,7 +64,7 @@ MULTIPROCESSING_INLINE ProcessIdentity ProcessPool::worker_identity() {
     }
     ProcessIdentity identity = child_identity(process);
     identity.lineage = process.next_lineage();
-    identity.name = "PoolWorker-" + identity.lineage;
+    identity.name = joined({"PoolWorker-", identity.lineage});
     identity.authkey = process.authkey();
     identity.daemon = true;
     identity.dies_with_parent = true;

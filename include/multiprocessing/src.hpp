@@ -36,6 +36,7 @@
 #include "multiprocessing/detail/format.ipp"
 #include "multiprocessing/detail/futex.ipp"
 #include "multiprocessing/detail/index.ipp"
+#include "multiprocessing/detail/joined.ipp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/mapped_region.ipp"
 #include "multiprocessing/detail/named_memory.ipp"

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 
 namespace multiprocessing::detail {
@@ -91,8 +92,8 @@ MULTIPROCESSING_INLINE double cgroup_cpu_limit() {
     double limit = none;
     for (std::string path = cgroup_path("");; path.resize(path.rfind('/'))) {  // then its parents
         char text[64];
-        const std::size_t size =
-            read_small_file(("/sys/fs/cgroup" + path + "/cpu.max").c_str(), text, sizeof text - 1);
+        const std::size_t size = read_small_file(
+            joined({"/sys/fs/cgroup", path, "/cpu.max"}).c_str(), text, sizeof text - 1);
         text[size] = '\0';
         double quota = 0;
         double period = 0;
@@ -102,9 +103,9 @@ MULTIPROCESSING_INLINE double cgroup_cpu_limit() {
         }
         if (path.find('/') == path.npos) break;
     }
-    const std::string v1 = "/sys/fs/cgroup/cpu" + cgroup_path("cpu");
-    const double quota = cgroup_number(v1 + "/cpu.cfs_quota_us", -1);
-    const double period = cgroup_number(v1 + "/cpu.cfs_period_us", -1);
+    const std::string v1 = joined({"/sys/fs/cgroup/cpu", cgroup_path("cpu")});
+    const double quota = cgroup_number(joined({v1, "/cpu.cfs_quota_us"}), -1);
+    const double period = cgroup_number(joined({v1, "/cpu.cfs_period_us"}), -1);
     return quota > 0 && period > 0 ? (std::min)(limit, quota / period) : limit;
 }
 

@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/mapped_region.hpp"
 #include "multiprocessing/detail/system.hpp"
@@ -242,12 +243,12 @@ MULTIPROCESSING_INLINE std::uint64_t available_memory() {
     const double available = kilobytes("MemAvailable:");
     double bytes =
         available < 0 ? unlimited : 1024 * (available + (std::max)(0.0, kilobytes("SwapFree:")));
-    const std::string v2 = "/sys/fs/cgroup" + cgroup_path("");
-    const std::string v1 = "/sys/fs/cgroup/memory" + cgroup_path("memory");
-    bytes = (std::min)(bytes, cgroup_number(v2 + "/memory.max", unlimited) -
-                                  cgroup_number(v2 + "/memory.current", 0));
-    bytes = (std::min)(bytes, cgroup_number(v1 + "/memory.limit_in_bytes", unlimited) -
-                                  cgroup_number(v1 + "/memory.usage_in_bytes", 0));
+    const std::string v2 = joined({"/sys/fs/cgroup", cgroup_path("")});
+    const std::string v1 = joined({"/sys/fs/cgroup/memory", cgroup_path("memory")});
+    bytes = (std::min)(bytes, cgroup_number(joined({v2, "/memory.max"}), unlimited) -
+                                  cgroup_number(joined({v2, "/memory.current"}), 0));
+    bytes = (std::min)(bytes, cgroup_number(joined({v1, "/memory.limit_in_bytes"}), unlimited) -
+                                  cgroup_number(joined({v1, "/memory.usage_in_bytes"}), 0));
     return bytes <= 0 ? 0 : static_cast<std::uint64_t>((std::min)(bytes, unlimited));
 }
 

@@ -21,6 +21,7 @@
 #include <system_error>
 
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/logging/event.hpp"
@@ -155,7 +156,7 @@ MULTIPROCESSING_INLINE void report_log_trouble(std::string_view what,
             call_handler(outlets, {level, std::string(message), name, ::getpid(),
                                    std::chrono::system_clock::now(), LogFields::current()});
         }
-        const std::string prefix = "[" + level_name(level) + "/" + name + "] ";
+        const std::string prefix = joined({"[", level_name(level), "/", name, "] "});
         bool stderr_instead = !outlets.has_handler() && outlets.file_pattern.empty();
         if (!outlets.file_pattern.empty()) {
             const int file = open_own_log_file(outlets.file_pattern, name);
@@ -174,7 +175,7 @@ MULTIPROCESSING_INLINE void report_log_trouble(std::string_view what,
     if (!logging_is_set_up()) return report_log_trouble(what, why);
     if (!logging_enabled(log_level::error)) return;
     try {
-        log_event(log_level::error, std::string(what) + ": " + std::string(why));
+        log_event(log_level::error, joined({what, ": ", why}));
     } catch (...) {  // out of memory
     }
 }

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 
 namespace multiprocessing {
@@ -26,7 +27,7 @@ MULTIPROCESSING_INLINE std::string level_name(int level) {
         case 40:
             return "ERROR";
         default:
-            return "Level " + std::to_string(level);
+            return detail::joined({"Level ", level});
     }
 }
 

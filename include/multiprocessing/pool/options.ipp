@@ -14,6 +14,7 @@
 #include <string>
 
 #include "multiprocessing/detail/affinity.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 
@@ -33,18 +34,18 @@ namespace detail {
     for (std::size_t i = 0; i < sets.size(); ++i) {
         const auto is_there = [&](int core) { return core >= 0 && core < count; };
         if (!sets[i].empty() && std::ranges::all_of(sets[i], is_there)) continue;
-        throw ValueError("cpus[" + std::to_string(i) +
-                         "] must be a set of cores of this machine, each from 0 to " +
-                         std::to_string(count - 1) + ", and at least one");
+        throw ValueError(
+            joined({"cpus[", i, "] must be a set of cores of this machine, each from 0 to ",
+                    count - 1, ", and at least one"}));
     }
 }
 
 /// @throws ValueError for what is no signal, or one that cannot be ignored
 [[gnu::cold]] MULTIPROCESSING_INLINE void check_ignorable(int number) {
     if (number >= 1 && number <= SIGRTMAX && number != SIGKILL && number != SIGSTOP) return;
-    throw ValueError("ignore_signals: signal " + std::to_string(number) +
-                     " cannot be ignored: take one from 1 to " + std::to_string(SIGRTMAX) +
-                     ", but not SIGKILL or SIGSTOP");
+    throw ValueError(
+        joined({"ignore_signals: signal ", number, " cannot be ignored: take one from 1 to ",
+                SIGRTMAX, ", but not SIGKILL or SIGSTOP"}));
 }
 
 MULTIPROCESSING_INLINE void check_options(const PoolOptions& options) {
@@ -64,7 +65,7 @@ MULTIPROCESSING_INLINE void check_options(const PoolOptions& options) {
     if (options.traced < 0) throw ValueError("traced must be at least 0");
     check_cores(options.cpus);
     if (options.nice < -40 || options.nice > 40) {
-        throw ValueError("nice must be from -40 to 40, not " + std::to_string(options.nice));
+        throw ValueError(joined({"nice must be from -40 to 40, not ", options.nice}));
     }
     std::ranges::for_each(options.ignore_signals, check_ignorable);
 }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/open_streams.hpp"
 #include "multiprocessing/detail/system.hpp"
@@ -50,8 +51,9 @@ MULTIPROCESSING_INLINE void end_children_proper() {
     const auto children = state().children();
     for (const auto& child : children) {
         if (!child->daemon()) continue;
-        log_if_enabled(log_level::info,
-                       [&] { return "calling terminate() for daemon " + child->name(); });
+        log_if_enabled(log_level::info, [&] {
+            return joined({"calling terminate() for daemon ", child->name()});
+        });
         child->signal(SIGTERM);
     }
     const Deadline grace(daemon_grace);
@@ -60,8 +62,9 @@ MULTIPROCESSING_INLINE void end_children_proper() {
         if (child->daemon() && !child->wait(grace)) child->signal(SIGKILL);
     }
     for (const auto& child : children) {
-        log_if_enabled(log_level::info,
-                       [&] { return "calling join() for process " + child->name(); });
+        log_if_enabled(log_level::info, [&] {
+            return joined({"calling join() for process ", child->name()});
+        });
         child->wait(Timeout());
         state().remove(*child);
     }
@@ -101,7 +104,7 @@ MULTIPROCESSING_INLINE void register_exit_handler() {
     try {
         end_children();
         log_if_enabled(log_level::info, [&] {
-            return "process exiting with exitcode " + std::to_string(status & 0xFF);
+            return joined({"process exiting with exitcode ", status & 0xFF});
         });
         flush_standard_streams();
         flush_open_streams();
@@ -115,8 +118,8 @@ MULTIPROCESSING_INLINE void register_exit_handler() {
 MULTIPROCESSING_INLINE void report_exception(const std::string& process_name) noexcept {
     try {
         flush_standard_streams();
-        const std::string text = "Process " + process_name + ":\n  " +
-                                 describe_exception(std::current_exception()) + "\n";
+        const std::string text = joined({"Process ", process_name, ":\n  ",
+                                         describe_exception(std::current_exception()), "\n"});
         // Nothing can be done about a standard error that is closed or full.
         (void)!::write(STDERR_FILENO, text.data(), text.size());
     } catch (...) {  // out of memory; the exit status has to tell it

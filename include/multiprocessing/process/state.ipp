@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/heap.hpp"
@@ -39,7 +40,7 @@ MULTIPROCESSING_INLINE void ProcessState::set_authkey(std::string authkey) {
 
 MULTIPROCESSING_INLINE std::string ProcessState::next_lineage() {
     const unsigned number = children_made_.fetch_add(1) + 1;
-    return identity_.lineage + (identity_.lineage.empty() ? "" : ":") + std::to_string(number);
+    return joined({identity_.lineage, identity_.lineage.empty() ? "" : ":", number});
 }
 
 MULTIPROCESSING_INLINE void ProcessState::add(std::shared_ptr<Child> child) {

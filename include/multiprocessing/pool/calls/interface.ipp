@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 
@@ -37,7 +38,7 @@ MULTIPROCESSING_INLINE std::uint32_t default_chunk_size(std::uint64_t count,
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE void throw_bad_chunksize(int chunksize) {
-    throw ValueError("Chunksize must be 1+, not " + std::to_string(chunksize));
+    throw ValueError(joined({"Chunksize must be 1+, not ", chunksize}));
 }
 
 MULTIPROCESSING_INLINE std::uint32_t checked_worker_count(int workers) {

@@ -14,6 +14,7 @@
 
 #include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 
 namespace multiprocessing::detail {
@@ -45,7 +46,7 @@ MULTIPROCESSING_INLINE bool MemoryKills::have_grown() {
         text[size] = '\0';
         return number_after(std::string_view(text, size), "oom_kill");
     };
-    const long long own = look_up("/sys/fs/cgroup" + cgroup_path("") + "/memory.events");
+    const long long own = look_up(joined({"/sys/fs/cgroup", cgroup_path(""), "/memory.events"}));
     return own >= 0 ? own : look_up("/proc/vmstat");
 }
 
@@ -67,20 +68,15 @@ MULTIPROCESSING_INLINE LossReason reason_of(int exitcode) noexcept {
 [[gnu::noinline]] MULTIPROCESSING_INLINE std::string describe_loss(int exitcode, pid_t pid,
                                                                    const std::string& task,
                                                                    bool memory_was_short) {
-    std::string text = "the worker with pid " + std::to_string(pid);
-    if (exitcode < 0) {
-        const char* const name = ::sigabbrev_np(-exitcode);
-        text += " was killed by signal " + std::to_string(-exitcode) + " (SIG" +
-                (name != nullptr ? name : "?") + ")";
-    } else {
-        text += " exited with status " + std::to_string(exitcode);
-    }
-    text += " while it ran " + task;
-    if (memory_was_short) {
-        text += "; the kernel has just killed a process because memory had run out: give the "
-                "program more, or run fewer or smaller tasks at a time";
-    }
-    return text;
+    const char* const name = exitcode < 0 ? ::sigabbrev_np(-exitcode) : nullptr;
+    const std::string end = exitcode < 0 ? joined({" was killed by signal ", -exitcode, " (SIG",
+                                                   name != nullptr ? name : "?", ")"})
+                                         : joined({" exited with status ", exitcode});
+    return joined({"the worker with pid ", pid, end, " while it ran ", task,
+                   memory_was_short ? "; the kernel has just killed a process because memory had "
+                                      "run out: give the program more, or run fewer or smaller "
+                                      "tasks at a time"
+                                    : ""});
 }
 
 }  // namespace multiprocessing::detail

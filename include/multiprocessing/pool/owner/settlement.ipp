@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
@@ -125,16 +126,15 @@ MULTIPROCESSING_INLINE std::exception_ptr Settlement::error_for(const Batch& bat
         limit.erase(limit.find_last_not_of('0') + 1);
         if (limit.back() == '.') limit.pop_back();
         return std::make_exception_ptr(TimeoutError(
-            text + " ran for more than the " + (is_own ? "timeout of " : "task_timeout of ") +
-                limit + " s: its worker (pid " + std::to_string(end.pid) + ") was killed",
+            joined({text, " ran for more than the ", is_own ? "timeout of " : "task_timeout of ",
+                    limit, " s: its worker (pid ", end.pid, ") was killed"}),
             lost));
     }
     if (end.doom == Doom::too_big) {
         lost.reason = LossReason::memory;
         return std::make_exception_ptr(WorkerLost(
-            "the worker with pid " + std::to_string(end.pid) +
-                " took more memory than the memory_limit of " + std::to_string(memory_limit_) +
-                " bytes while it ran " + text + ": it was killed",
+            joined({"the worker with pid ", end.pid, " took more memory than the memory_limit of ",
+                    memory_limit_, " bytes while it ran ", text, ": it was killed"}),
             end.exitcode, end.pid, lost));
     }
     const bool memory = end.exitcode == -SIGKILL && memory_kills_.have_grown();

@@ -19,6 +19,7 @@
 #include <string>
 #include <utility>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/heap.hpp"
@@ -316,8 +317,8 @@ MULTIPROCESSING_INLINE bool Watcher::bury(std::uint32_t slot) {
 
 MULTIPROCESSING_INLINE void Watcher::log_burial(std::uint32_t slot, const WorkerEnd& end) {
     place_.log_later([&] {
-        return "cleaning up worker " + std::to_string(slot) + " (pid " + std::to_string(end.pid) +
-               ", exitcode " + std::to_string(end.exitcode) + ")";
+        return joined(
+            {"cleaning up worker ", slot, " (pid ", end.pid, ", exitcode ", end.exitcode, ")"});
     });
 }
 
@@ -333,8 +334,8 @@ MULTIPROCESSING_INLINE void Watcher::note_useless_start(const char* how, int exi
     // A SIGKILL comes from outside, and may be meant for the present workers only.
     useless_starts_ += exitcode == -SIGKILL ? 1 : 10;
     if (useless_starts_ > 10 * (4 * place_.options.workers + 8)) {
-        place_.break_locked(std::string("the workers end ") + how +
-                            ", the last one with exit code " + std::to_string(exitcode));
+        place_.break_locked(
+            joined({"the workers end ", how, ", the last one with exit code ", exitcode}));
     }
 }
 

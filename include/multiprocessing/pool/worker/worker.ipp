@@ -17,6 +17,7 @@
 
 #include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/futex.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/sanitizers.hpp"
 #include "multiprocessing/detail/signal_set.hpp"
@@ -95,8 +96,9 @@ class WorkerLoop {
         slot_.entry.store(0);
         // One that is to leave may have been woken for new work. Another worker looks at that.
         if (slot_.stay.load(std::memory_order_relaxed) != Stay::here) futex_wake(board_.work, 1);
-        log_if_enabled(log_level::debug,
-                       [&] { return "worker exiting after " + std::to_string(done) + " tasks"; });
+        log_if_enabled(log_level::debug, [&] {
+            return joined({"worker exiting after ", done, " tasks"});
+        });
     }
 
   private:
@@ -251,7 +253,7 @@ class WorkerLoop {
 /// Says on the board that a step before the first task failed, and why.
 [[gnu::cold]] MULTIPROCESSING_INLINE void report_failed_step(PoolBoard& board, const char* step) {
     OutputArchive archive;
-    archive(step + (": " + describe_exception(std::current_exception())));
+    archive(joined({step, ": ", describe_exception(std::current_exception())}));
     void* const payload = make_payload(archive);
     Offset none = 0;
     if (!board.failure.compare_exchange_strong(none, heap().offset_of(payload))) {

@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 
@@ -79,7 +80,7 @@ MULTIPROCESSING_INLINE void describe_cause(const std::exception& error, Exceptio
         nested->rethrow_nested();
     } catch (...) {
         const ExceptionText cause = describe_current_exception();
-        text.cause = " (caused by " + cause.type + ": " + cause.message + cause.cause + ")";
+        text.cause = joined({" (caused by ", cause.type, ": ", cause.message, cause.cause, ")"});
     }
 }
 
@@ -125,7 +126,7 @@ MULTIPROCESSING_INLINE std::string describe_exception(const std::exception_ptr& 
         std::rethrow_exception(error);
     } catch (...) {
         const ExceptionText text = describe_current_exception();
-        return text.type + ": " + text.message + text.cause;
+        return joined({text.type, ": ", text.message, text.cause});
     }
 }
 
@@ -157,7 +158,7 @@ MULTIPROCESSING_INLINE void save_exception(OutputArchive& archive, const std::ex
 
 /// Returns " (where)", or nothing where there is nothing to say.
 MULTIPROCESSING_INLINE std::string in_parentheses(const std::string& where) {
-    return where.empty() ? std::string() : " (" + where + ")";
+    return where.empty() ? std::string() : joined({" (", where, ")"});
 }
 
 /// Returns a copy of a system_error or a TimeoutError that says where it was thrown, and any other

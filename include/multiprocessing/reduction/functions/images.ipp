@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/descriptor.hpp"
+#include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 
@@ -156,9 +157,10 @@ MULTIPROCESSING_INLINE const Image& image_of(std::uintptr_t address) {
     found.path = name.starts_with('/') ? std::string(name) : mapped_file(address);
     // An empty path would be the program.
     if (found.path.empty()) {
-        throw RuntimeError("a function of the library " + std::string(name) +
-                           " cannot be sent to another process: where it lies, only "
-                           "/proc/self/maps tells; mount /proc, or load it by its full path");
+        throw RuntimeError(
+            joined({"a function of the library ", name,
+                    " cannot be sent to another process: where it lies, only "
+                    "/proc/self/maps tells; mount /proc, or load it by its full path"}));
     }
     return remember(std::move(found));
 }
@@ -173,9 +175,9 @@ MULTIPROCESSING_INLINE const Image& image_at(const std::string& path) {
     link_map* map = nullptr;
     if (library == nullptr || ::dlinfo(library, RTLD_DI_LINKMAP, &map) != 0) {
         const char* const reason = ::dlerror();
-        throw RuntimeError("a function of the library " + path +
-                           " cannot be called, because it cannot be loaded here: " +
-                           (reason != nullptr ? reason : "unknown reason"));
+        throw RuntimeError(joined({"a function of the library ", path,
+                                   " cannot be called, because it cannot be loaded here: ",
+                                   reason != nullptr ? reason : "unknown reason"}));
     }
     Image found{};
     for_each_image([&](const dl_phdr_info& info) {
