@@ -208,13 +208,21 @@ class StreamState final : public StreamBase {
     }
 
     std::optional<ResultValue<R>> take_front() {
-        const std::exception_ptr error = outcomes_.front().error;
+        ItemOutcome<R>& outcome = outcomes_.front();
+        if (outcome.error) [[unlikely]] {
+            const std::exception_ptr error = outcome.error;
+            drop_front();
+            std::rethrow_exception(error);
+        }
         // Moved before it is removed: the move of some types, as std::deque, needs memory.
-        std::optional<ResultValue<R>> value = std::move(outcomes_.front().value);
+        std::optional<ResultValue<R>> value = std::move(outcome.value);
+        drop_front();
+        return value;
+    }
+
+    void drop_front() noexcept {
         outcomes_.pop_front();
         --in_flight_;
-        if (error) std::rethrow_exception(error);
-        return value;
     }
 
     std::optional<ResultValue<R>> finish() {
