@@ -63,8 +63,9 @@ class Array {
 
     /// @{
     /// Not allowed: Python's typecode is the type here, and an array has one dimension.
-    template <std::size_t length, class Items>
-    Array(const char (&)[length], Items&&) = delete;  // Array<double> a(10): the code is the type
+    template <detail::string_literal Code, class Items>
+        requires(!std::derived_from<std::remove_cvref_t<Items>, BasicLock>)
+    Array(Code&&, Items&&) = delete;  // Array<double> a(10): the code is the type
     template <std::integral Rows, std::integral Columns>
     Array(Rows, Columns) = delete;  // one dimension: Array<double> a(rows * columns)
     /// @}
@@ -218,7 +219,7 @@ class Array {
     detail::GuardedHandle<T> handle_;
 };
 
-template <std::size_t length, class Items>
-Array(const char (&)[length], Items&&) -> Array<double>;
+template <detail::string_literal Code, class Items>
+Array(Code&&, Items&&) -> Array<double>;
 
 }  // namespace multiprocessing

@@ -17,6 +17,12 @@
 
 namespace multiprocessing::detail {
 
+/// A string literal, as it comes to a function that takes anything. (A parameter of type
+/// `const char (&)[size]` would also take `{1, 2}` and options in braces.)
+template <class T>
+concept string_literal = std::is_array_v<std::remove_reference_t<T>> &&
+                         std::is_same_v<std::remove_cvref_t<decltype(std::declval<T>()[0])>, char>;
+
 /// The compile error for a T whose bytes do not mean the same value in every process.
 template <class T>
 struct CannotBeShared {

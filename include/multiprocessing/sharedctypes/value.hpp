@@ -83,8 +83,8 @@ class Value {
     }
     /// @{
     /// Not allowed: Python's typecode is the type here.
-    template <std::size_t size>
-    Value(const char (&)[size], const T&) = delete;  // Value<int> v(0), or Value<mp::typecode<'i'>>
+    template <detail::string_literal Code>
+    Value(Code&&, const T&) = delete;  // Value<int> v(0), or Value<mp::typecode<'i'>>
     template <std::same_as<char> Code>
     Value(Code, const T&) = delete;  // Value<int> v(0), or Value<mp::typecode<'i'>>
     /// @}
@@ -144,8 +144,8 @@ class Value {
     explicit Value(detail::AnyHandle handle) : value(detail::GuardedHandle<T>(std::move(handle))) {}
 };
 
-template <std::size_t size, class T>
-Value(const char (&)[size], const T&) -> Value<T>;
+template <detail::string_literal Code, class T>
+Value(Code&&, const T&) -> Value<T>;
 
 namespace detail {
 
