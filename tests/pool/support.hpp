@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tests/catch.hpp"
+#include "tests/names_left.hpp"
 #include "tests/support.hpp"
 
 namespace mp = multiprocessing;
@@ -44,7 +45,7 @@ class Tidy {
     ~Tidy() {
         CHECK(eventually([] { return !has_children(); }));
         CHECK(eventually([this] { return descriptors() == descriptors_; }));
-        for (const std::string& name : names_in("/dev/shm")) CHECK(shm_.count(name) == 1);
+        CHECK(no_name_stays(shm_));
     }
 
   private:
