@@ -29,6 +29,7 @@ namespace multiprocessing {
 /// @par Source CPython Lib/logging/handlers.py, QueueHandler
 class QueueHandler {
   public:
+    /// Makes a handler for this queue.
     explicit QueueHandler(Queue<LogRecord> queue) : queue_(std::move(queue)) {}
 
     /// Puts the record in. **Blocking** while a bounded queue is full.

@@ -22,6 +22,7 @@ namespace multiprocessing {
 /// @par Processes a child does not take them over
 class LogFields {
   public:
+    /// Begins to give records these fields, each a name and a text.
     LogFields(std::initializer_list<std::pair<std::string, std::string>> fields)
         : fields_(fields), outer_(innermost_) {
         innermost_ = this;

@@ -52,7 +52,9 @@ class JoinableQueue : public Queue<T> {
     explicit JoinableQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };
 
+/// Does not compile, and says that a queue has a type of items: JoinableQueue<int>.
 JoinableQueue() -> JoinableQueue<detail::Untyped>;
+/// Does not compile either.
 JoinableQueue(int) -> JoinableQueue<detail::Untyped>;
 
 }  // namespace multiprocessing

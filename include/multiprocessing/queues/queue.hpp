@@ -227,7 +227,9 @@ class Queue {
     mutable detail::ClosedNote closed_;  // says it of this process, not of the queue
 };
 
+/// Does not compile, and says that a queue has a type of items: Queue<int>.
 Queue() -> Queue<detail::Untyped>;
+/// Does not compile either.
 Queue(int) -> Queue<detail::Untyped>;
 
 /// Walks a queue by taking its items out.

@@ -33,6 +33,7 @@ class SimpleQueue : public Queue<T> {
     explicit SimpleQueue(detail::AnyHandle handle) noexcept : Queue<T>(std::move(handle)) {}
 };
 
+/// Does not compile, and says that a queue has a type of items: SimpleQueue<int>.
 SimpleQueue() -> SimpleQueue<detail::Untyped>;
 
 }  // namespace multiprocessing

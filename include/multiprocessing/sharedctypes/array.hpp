@@ -219,6 +219,7 @@ class Array {
     detail::GuardedHandle<T> handle_;
 };
 
+/// Does not compile: Python's typecode is the type here, as in Array<double>.
 template <detail::string_literal Code, class Items>
 Array(Code&&, Items&&) -> Array<double>;
 

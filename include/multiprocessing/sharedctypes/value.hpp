@@ -144,6 +144,7 @@ class Value {
     explicit Value(detail::AnyHandle handle) : value(detail::GuardedHandle<T>(std::move(handle))) {}
 };
 
+/// Does not compile: Python's typecode is the type here, as in Value<int>.
 template <detail::string_literal Code, class T>
 Value(Code&&, const T&) -> Value<T>;
 
