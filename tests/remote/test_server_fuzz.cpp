@@ -9,6 +9,7 @@
 #include <exception>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -304,8 +305,24 @@ TEST_CASE("Frames that are changed at random are messages or errors", "[connecti
     CHECK(count > whole);
 }
 
+/// Waits, at its end, until this process has no other descriptors than at its beginning: the last
+/// of a server's threads closes what they share, when nobody waits for it any more.
+class DescriptorsSettle {
+  public:
+    DescriptorsSettle() = default;
+    DescriptorsSettle(const DescriptorsSettle&) = delete;
+    DescriptorsSettle& operator=(const DescriptorsSettle&) = delete;
+    ~DescriptorsSettle() {
+        (void)support::eventually([this] { return support::descriptors() == before_; });
+    }
+
+  private:
+    const std::set<std::string> before_ = support::descriptors();
+};
+
 TEST_CASE("Requests that are changed at random are answered", "[managers][fuzz]") {
     const NothingLeft check;
+    const DescriptorsSettle settle;
     const Watchdog watchdog(long_enough());
     mp::SyncManager manager({}, {.authkey = "secret"});
     std::exception_ptr failed;
