@@ -4,6 +4,7 @@
 #include <multiprocessing/pool.hpp>
 #include <multiprocessing/process.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <set>
 #include <stdexcept>
@@ -115,6 +116,24 @@ TEST_CASE("A QueueListener ends with its queue, and goes on after a handler that
     records.put(record("good"));
     listener.start();
     records.shutdown();
+    listener.stop();
+    REQUIRE(handled == 2);
+}
+
+TEST_CASE("A QueueListener whose queue is closed ends, and each handler gets each record",
+          "[log_handlers]") {
+    const Watchdog watchdog(60);
+    const mp::Queue<mp::LogRecord> records;
+    std::atomic<int> handled = 0;
+    const auto fail = [](const mp::LogRecord&) { throw std::runtime_error("a test's handler"); };
+    mp::QueueListener listener(records, fail, [&](const mp::LogRecord&) { ++handled; });
+    listener.start();
+    records.put(record("first"));
+    REQUIRE(support::eventually([&] { return handled == 1; }));
+    records.close();
+    // Its get() may be waiting: the copy that another process would have puts a last record in.
+    const auto copy = mp::Queue<mp::LogRecord>::from_shared_handle(records.shared_handle());
+    copy.put(record("second"));
     listener.stop();
     REQUIRE(handled == 2);
 }

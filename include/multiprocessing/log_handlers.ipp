@@ -51,6 +51,19 @@ MULTIPROCESSING_INLINE std::string utc_text(std::chrono::system_clock::time_poin
                        rest.count());
 }
 
+/// Calls a handler, and reports what it throws.
+MULTIPROCESSING_INLINE void call_quietly(const std::function<void(const LogRecord&)>& handler,
+                                         const LogRecord& record) {
+    constexpr std::string_view what = "a log handler threw";
+    try {
+        handler(record);
+    } catch (const std::exception& error) {
+        report_log_trouble(what, error.what());
+    } catch (...) {
+        report_log_trouble(what, "an object that is not a std::exception");
+    }
+}
+
 }  // namespace detail
 
 MULTIPROCESSING_INLINE void QueueHandler::save_log_handler(detail::OutputArchive& archive,
@@ -77,18 +90,17 @@ MULTIPROCESSING_INLINE void QueueListener::stop() {
 }
 
 MULTIPROCESSING_INLINE void QueueListener::run() {
-    while (true) {
+    for (;;) {
         try {
             const LogRecord record = queue_.get();
             if (record.level == detail::end_of_records) return;
-            for (const auto& handler : handlers_) handler(record);
+            for (const auto& handler : handlers_) detail::call_quietly(handler, record);
         } catch (const ShutDown&) {
             return;
+        } catch (const ValueError&) {  // the queue was closed here: nothing more comes
+            return;
         } catch (const std::exception& error) {
-            detail::report_log_trouble("a log handler threw", error.what());
-        } catch (...) {
-            detail::report_log_trouble("a log handler threw",
-                                       "an object that is not a std::exception");
+            detail::report_log_trouble("a record cannot be read", error.what());
         }
     }
 }
