@@ -69,8 +69,11 @@ TEMPLATE_TEST_CASE("What a pool's workers kept is freed with the pool", "[pool][
                           End::maxtasksperchild}) {
         use_pool<TestType>(end);
         const std::size_t before = memory();
+        CAPTURE(static_cast<int>(end), before);
         for (int i = 0; i < 6; ++i) use_pool<TestType>(end);
         // A worker that was being started when the pool ended is sent away when it comes.
-        REQUIRE(support::eventually([&] { return memory() <= before + mib; }));
+        const bool freed = support::eventually([&] { return memory() <= before + mib; });
+        CAPTURE(memory());
+        REQUIRE(freed);
     }
 }
