@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -70,7 +71,9 @@ void check_worker(const std::string& page, const std::string& row, const mp::Wor
     REQUIRE(number_in(page, row, "busy") == worker.busy);
     REQUIRE(number_in(page, row, "idle") == worker.idle);
     REQUIRE(number_in(page, row, "startup") == worker.startup);
-    REQUIRE(number_in(page, row, "memory") == static_cast<double>(worker.memory));
+    // The kernel may take a page of a worker at rest, or count one late.
+    const double change = number_in(page, row, "memory") - static_cast<double>(worker.memory);
+    REQUIRE(std::abs(change) < 1 << 20);
 }
 
 /// Checks a page against what the pool told of itself just after it was written, at rest.

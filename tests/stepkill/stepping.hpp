@@ -55,8 +55,9 @@ struct Board {
     std::atomic<std::uint64_t> notes[4];    // for the trial's own purposes
     char remarks[4][400];                   // what the survivor and the bystanders found wrong
     Step trace[longest];                    // by the number of the step; 0 is not used
+    std::atomic<int> sum;                   // over all trials, for the test's own purposes
 
-    /// Makes it as new, but for the trace.
+    /// Makes it as new, but for the trace and the sum.
     void clear() { std::memset(static_cast<void*>(this), 0, offsetof(Board, trace)); }
 };
 

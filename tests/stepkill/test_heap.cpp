@@ -258,6 +258,18 @@ Trial on_handle(const std::function<void(const Handle<Counted>&)>& operation) {
                 }};
 }
 
+/// A process makes its first handle. What that leaves counted, with the victim buried, is added up.
+Trial first_handle() {
+    const auto handle = std::make_shared<Handle<Counted>>(make_shared_object<Counted>());
+    return {.operation = [=] { (void)new Handle<Counted>(*handle); },
+            .check =
+                [=] {
+                    bury(Family::unpack(board().notes[0]));
+                    board().sum += static_cast<int>(count_of(*handle)) - 1;
+                },
+            .before = [] { board().notes[0] = Family::pack(self()); }};
+}
+
 /// The last handle on an object is made, or dropped.
 Trial last_handle(bool is_dropped) {
     const auto other = std::make_shared<Handle<Counted>>(make_shared_object<Counted>());
@@ -330,6 +342,8 @@ const Row repairs[] = {
      [] { return allocate_after_a_death(6'000'000, die_with_pages); }},
 };
 
+const Row first_handles[] = {{"handle: the first one", first_handle}};
+
 const Row handles[] = {
     {"handle: copy", [] { return on_handle([](const auto& h) { (void)Handle<Counted>(h); }); }},
     {"handle: three copies", [] { return on_handle([](const auto& h) { (void)Handles(3, h); }); }},
@@ -345,6 +359,12 @@ TEST_CASE("Who is killed in an allocation loses one block at most", "[heap][step
 }
 TEST_CASE("Who is killed in the repair of the heap leaves it to the next one", "[heap][steps]") {
     stepkill::kill_everywhere(repairs);
+}
+TEST_CASE("What a note takes is made before the handle is counted", "[heap][steps]") {
+    board().sum = 0;
+    stepkill::kill_everywhere(first_handles);
+    // Between the count and the note nothing is written that other processes see.
+    if (!stepkill::is_exhaustive()) CHECK(board().sum <= 1);
 }
 TEST_CASE("Who is killed with a handle leaves one count too many at most", "[heap][steps]") {
     stepkill::kill_everywhere(handles);

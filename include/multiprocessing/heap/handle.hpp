@@ -35,20 +35,17 @@ class AnyHandle {
     AnyHandle() = default;
 
     /// Takes over the one reference that a new object comes with.
-    AnyHandle(Adopted, SharedObject& object) noexcept : AnyHandle(&object) {}
+    AnyHandle(Adopted, SharedObject& object) noexcept : AnyHandle(object, note_handle(object)) {}
 
     /// Takes a new reference on the object at `offset`, which the caller knows to be alive.
     static AnyHandle from_offset(Offset offset) noexcept {
         if (offset == 0) return {};
-        auto* const object = heap().at<SharedObject>(offset);
-        add_reference(*object);
-        return AnyHandle(object);
+        auto& object = *heap().at<SharedObject>(offset);
+        return {object, take_reference(object)};
     }
 
     AnyHandle(const AnyHandle& other) noexcept : object_(other.object_), fork_depth_(fork_depth()) {
-        if (object_ == nullptr) return;
-        add_reference(*object_);
-        place_ = note_handle(*object_);
+        if (object_ != nullptr) place_ = take_reference(*object_);
     }
     AnyHandle(AnyHandle&& other) noexcept
         : object_(other.object_), fork_depth_(other.fork_depth_), place_(other.place_) {
@@ -96,8 +93,8 @@ class AnyHandle {
         std::swap(place_, other.place_);
     }
 
-    explicit AnyHandle(SharedObject* object) noexcept
-        : object_(object), fork_depth_(fork_depth()), place_(note_handle(*object)) {}
+    AnyHandle(SharedObject& object, LedgerPlace place) noexcept
+        : object_(&object), fork_depth_(fork_depth()), place_(place) {}
 
     SharedObject* object_ = nullptr;
     std::uint32_t fork_depth_ = 0;
@@ -171,6 +168,7 @@ template <class T, class... Args>
 Handle<T> make_shared_object(Args&&... args) {
     static_assert(std::is_base_of_v<SharedObject, T> && alignof(T) <= block_alignment);
     make_destroyable<T>();
+    prepare_ledger();
     void* const block = allocate(sizeof(T));
     try {
         T* const object = new (block) T(std::forward<Args>(args)...);

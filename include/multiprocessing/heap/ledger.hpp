@@ -5,8 +5,9 @@
 // pages.
 //
 // A handle is noted once it is counted, and crossed out before its count is dropped. So a process
-// that is killed between the two steps leaves a count too many, and never one too few.
-// SPDX-License-Identifier: MIT
+// that is killed between the two steps leaves a count too many, and never one too few. What the
+// note needs is made before, so that they are a few instructions apart. SPDX-License-Identifier:
+// MIT
 #pragma once
 
 #include <sys/single_threaded.h>
@@ -78,6 +79,7 @@ struct LastPage {
     static std::uint64_t key_of(std::uint32_t region) noexcept {
         return std::uint64_t{fork_depth()} << 32 | region;
     }
+    [[nodiscard]] bool is_of_this_process() const noexcept { return key >> 32 == fork_depth(); }
     /// Returns whether it is the page of an object's bit.
     [[nodiscard]] bool has(const LedgerBit& place) const noexcept {
         return key == key_of(place.region);
@@ -85,8 +87,14 @@ struct LastPage {
 };
 inline constinit thread_local LastPage last_page{UINT64_MAX, nullptr};
 
+/// Begins this process's ledger, unless there is one, or no memory for it.
+void begin_ledger() noexcept;
+
 /// Notes a handle on an object whose bit is not in the last page.
 LedgerPlace note_handle_elsewhere(Offset place) noexcept;
+
+/// Takes a reference on an object whose bit is not in the last page, and notes it.
+LedgerPlace take_reference_elsewhere(SharedObject& object) noexcept;
 
 /// Notes a handle on an object whose bit is set already.
 LedgerPlace note_second_handle(Offset place) noexcept;
@@ -101,6 +109,21 @@ inline LedgerPlace note_handle(const SharedObject& object) noexcept {
     const LedgerBit place(offset);
     if (!last_page.has(place)) return note_handle_elsewhere(offset);
     return place.set_in(*last_page.page) ? LedgerPlace::bit : note_second_handle(offset);
+}
+
+/// Takes a new reference on an object that is alive, and notes it.
+/// @returns where; nowhere when there is no memory left to note it
+inline LedgerPlace take_reference(SharedObject& object) noexcept {
+    const Offset offset = heap().offset_of(&object);
+    const LedgerBit place(offset);
+    if (!last_page.has(place)) return take_reference_elsewhere(object);
+    add_reference(object);
+    return place.set_in(*last_page.page) ? LedgerPlace::bit : note_second_handle(offset);
+}
+
+/// Sees to it that there is a ledger, before an object is made that is to be noted in it.
+inline void prepare_ledger() noexcept {
+    if (!last_page.is_of_this_process()) begin_ledger();
 }
 
 /// Crosses a handle out that this process has noted.

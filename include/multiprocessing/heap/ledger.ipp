@@ -78,9 +78,7 @@ class Ledger {
 
     /// Notes a counted handle. @throws std::bad_alloc
     LedgerPlace note(Offset object) {
-        // A block that begins at a page is most likely a large one. It would need a page of the
-        // ledger for itself.
-        if (object % page_size != 0 || heap().allocator().is_small(object)) {
+        if (has_bit(object)) {
             const LedgerBit place(object);
             LedgerPage* const page = page_of(place.region);
             last_page = {LastPage::key_of(place.region), page};
@@ -89,11 +87,22 @@ class Ledger {
         return note_in_entry(object);
     }
 
+    /// Makes what it takes to note a handle, which is not counted yet. @throws std::bad_alloc
+    void prepare(Offset object) {
+        if (has_bit(object)) {
+            const LedgerBit place(object);
+            LedgerPage* const page = page_of(place.region);
+            last_page = {LastPage::key_of(place.region), page};
+        }
+        if (!has_free_entry()) add_entries();
+    }
+
     /// Notes a second handle, and what has no bit. @throws std::bad_alloc
     LedgerPlace note_in_entry(Offset object) {
         const std::uint32_t entry = take_entry();
         // release: the process that buries this one finds the object made.
         entry_at(entry).store(object, std::memory_order_release);
+        if (!has_free_entry()) add_entries_ahead();
         return static_cast<LedgerPlace>(entry + static_cast<std::uint32_t>(first_entry));
     }
 
@@ -111,6 +120,12 @@ class Ledger {
   private:
     static constexpr auto first_entry = LedgerPlace::first_entry;
     static constexpr std::size_t first_capacity = 16;
+
+    /// A block that begins at a page is most likely a large one. It would need a page of the ledger
+    /// for itself.
+    static bool has_bit(Offset object) noexcept {
+        return object % page_size != 0 || heap().allocator().is_small(object);
+    }
 
     static LedgerTable& table(const std::atomic<LedgerTable*>& place) noexcept {
         return *place.load(std::memory_order_acquire);
@@ -169,6 +184,10 @@ class Ledger {
             ->words[entry % LedgerPage::word_count];
     }
 
+    [[nodiscard]] bool has_free_entry() const noexcept {
+        return static_cast<std::uint32_t>(free_entries_.load(std::memory_order_relaxed)) != 0;
+    }
+
     std::uint32_t take_entry() {
         for (;;) {
             std::uint64_t head = free_entries_.load(std::memory_order_acquire);
@@ -202,12 +221,20 @@ class Ledger {
         return (head & ~std::uint64_t{UINT32_MAX}) + (std::uint64_t{1} << 32);
     }
 
+    /// Makes entries for the next handle, which will be counted before it is noted.
+    [[gnu::noinline]] void add_entries_ahead() noexcept {
+        try {
+            add_entries();
+        } catch (...) {  // the next handle will try again
+        }
+    }
+
     [[gnu::noinline]] void add_entries() {
         constexpr std::uint32_t count = LedgerPage::word_count;
         std::uint32_t first = 0;
         {
             const std::lock_guard guard(mutex_);
-            if (static_cast<std::uint32_t>(free_entries_.load()) != 0) return;
+            if (has_free_entry()) return;
             if (entry_page_count_ == table(entry_pages_).capacity()) grow(entry_pages_, false);
             if (entry_page_count_ > (UINT32_MAX - 4) / count - 1) throw std::bad_alloc();
             LedgerPage& page = add_page(LedgerPage::entries);
@@ -238,7 +265,7 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
 
 /// Begins this process's ledger, and returns it.
 /// @param known what own_ledger was @throws std::bad_alloc
-[[gnu::noinline]] MULTIPROCESSING_INLINE Ledger& begin_ledger(OwnLedger* known) {
+[[gnu::noinline]] MULTIPROCESSING_INLINE Ledger& make_ledger(OwnLedger* known) {
     const Ledger* const inherited = known != nullptr ? &known->ledger : nullptr;
     auto fresh = std::make_unique<OwnLedger>(inherited);
     // Another thread may have been faster.
@@ -248,14 +275,36 @@ inline constinit std::atomic<OwnLedger*> own_ledger{nullptr};
     return ledger;
 }
 
+/// Returns this process's ledger. @throws std::bad_alloc
+MULTIPROCESSING_INLINE Ledger& ledger_of_this_process() {
+    OwnLedger* const known = own_ledger.load(std::memory_order_acquire);
+    const bool is_own = known != nullptr && known->depth == fork_depth();
+    return is_own ? known->ledger : make_ledger(known);
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE void begin_ledger() noexcept {
+    try {
+        (void)ledger_of_this_process();
+    } catch (...) {  // note_handle will say so
+    }
+}
+
 [[gnu::noinline]] MULTIPROCESSING_INLINE LedgerPlace note_handle_elsewhere(Offset place) noexcept {
     try {
-        OwnLedger* const known = own_ledger.load(std::memory_order_acquire);
-        const bool is_own = known != nullptr && known->depth == fork_depth();
-        return (is_own ? known->ledger : begin_ledger(known)).note(place);
+        return ledger_of_this_process().note(place);
     } catch (...) {
         return LedgerPlace::nowhere;
     }
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE LedgerPlace
+take_reference_elsewhere(SharedObject& object) noexcept {
+    try {
+        ledger_of_this_process().prepare(heap().offset_of(&object));
+    } catch (...) {  // note_handle will say so
+    }
+    add_reference(object);
+    return note_handle(object);
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE LedgerPlace note_second_handle(Offset place) noexcept {

@@ -22,6 +22,7 @@ Handle<T> make_with_trailing(std::size_t bytes, Args&&... args) {
                   std::is_nothrow_constructible_v<T, Args...>);
     make_destroyable<T>();
     if (bytes > SIZE_MAX - sizeof(T)) throw std::bad_alloc();
+    prepare_ledger();
     T* const object = new (allocate_zeroed(sizeof(T) + bytes)) T(std::forward<Args>(args)...);
     object->set_birth(heap().family().fork_clock());
     return Handle<T>(Adopted{}, *object);
