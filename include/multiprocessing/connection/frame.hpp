@@ -101,8 +101,8 @@ struct OutgoingMessage {
 };
 
 /// The framing between the processes of a family. A framing is these functions on a stream: write,
-/// read_cell, read_attached, read_content. CPython's framing, which the connections of a Listener
-/// will need, has its place beside this one.
+/// read_cell, read_attached, read_content. CPython's, which the connections of a Listener have, is
+/// PythonFraming.
 struct FamilyFraming {
     /// Writes a message. @param cell where to put it together
     /// @throws std::system_error EPIPE
