@@ -55,6 +55,27 @@ double stream(int maxsize) {
         });
 }
 
+/// As stream, in batches of 100.
+template <class T>
+double stream_in_batches() {
+    constexpr std::size_t length = 100;
+    constexpr long batched_items = 1'000'000;
+    const mp::Queue<T> queue;
+    return with_child(
+        batched_items,
+        [queue] {
+            const std::vector<T> batch(length);
+            for (long i = 0; i < batched_items; i += length) queue.put_many(batch);
+        },
+        [&] {
+            std::vector<T> batch;
+            for (long i = 0; i < batched_items; i += static_cast<long>(batch.size())) {
+                batch.clear();
+                queue.get_many_into(batch, length);
+            }
+        });
+}
+
 double stream_two_by_two() {
     const mp::Queue<Item> queue;
     const auto put_half = [queue] {
@@ -285,6 +306,9 @@ int main(int argc, char** argv) {
                    {unbounded,
                     {"Boost message_queue", stream_through_message_queue},
                     {"a raw pipe", stream_through_pipe}});
+    const measure::Contender one_by_one{"one by one", unbounded.measure};
+    run.take_turns("queue/64 B in batches", rounds, {{ours, stream_in_batches<Item>}, one_by_one});
+    run.take_turns("queue/int in batches", rounds, {{ours, stream_in_batches<int>}, one_by_one});
     run.take_turns("queue/64 B bounded", rounds,
                    {{ours, [] { return stream(1000); }},
                     {"Boost message_queue", stream_through_message_queue}});

@@ -80,6 +80,8 @@ SECTIONS = {
     ],
     "Queue": [
         Row("queue/64 B", "64 B, one to one", "ns", times(1, "Boost message_queue", 100)),
+        Row("queue/64 B in batches", "64 B, one to one, batches of 100", "ns", at_most(12)),
+        Row("queue/int in batches", "an int, one to one, batches of 100", "ns", at_most(12)),
         Row("queue/64 B bounded", "64 B, maxsize 1,000", "ns", times(1, "Boost message_queue")),
         Row("queue/64 B two by two", "64 B, two to two", "ns", times(2, "one to one")),
         Row("queue/round trip", "round trip, both run", "ns", at_most(1_000)),

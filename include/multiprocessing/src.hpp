@@ -141,6 +141,7 @@
 #include "multiprocessing/process/program.ipp"
 #include "multiprocessing/process/rerun.ipp"
 #include "multiprocessing/process/state.ipp"
+#include "multiprocessing/queues/batch.ipp"
 #include "multiprocessing/queues/item.ipp"
 #include "multiprocessing/queues/line.ipp"
 #include "multiprocessing/queues/queue.ipp"

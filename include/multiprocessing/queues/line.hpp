@@ -19,6 +19,7 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/queues/batch.hpp"
 #include "multiprocessing/queues/record.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
 
@@ -41,9 +42,9 @@ class Position {
     [[nodiscard]] constexpr std::uint32_t number() const noexcept {
         return static_cast<std::uint32_t>(word_ >> place_bits);
     }
-    /// Returns the position of the next item, which is at `place`.
-    [[nodiscard]] constexpr Position next(Offset place) const noexcept {
-        return {place, (number() + 1) & number_mask};
+    /// Returns the position `count` items on, which is at `place`.
+    [[nodiscard]] constexpr Position next(Offset place, std::uint32_t count = 1) const noexcept {
+        return {place, (number() + count) & number_mask};
     }
     /// Returns the number of items from the one with the number `first` to here.
     [[nodiscard]] constexpr std::uint32_t since(std::uint32_t first) const noexcept {
@@ -110,8 +111,9 @@ static_assert(sizeof(LineEnd) == 128);
 
 /// Goes on to a new chunk. With the writer's lock.
 /// @param backlog how many items lie in the line
+/// @param size of the records that it must have room for, in bytes
 /// @returns where the first record of the chunk goes
-Position begin_chunk(LineEnd& writer, Position at, std::uint32_t backlog);
+Position begin_chunk(LineEnd& writer, Position at, std::uint32_t backlog, std::size_t size);
 
 /// Appends a record. With the writer's lock.
 /// @param at what settle has returned
@@ -121,7 +123,7 @@ Position begin_chunk(LineEnd& writer, Position at, std::uint32_t backlog);
     const std::size_t size = head.size();
     if (!RecordChunk(writer.chunk.load(std::memory_order_relaxed))
              .has_room(at.place(), Record::size_with(size))) [[unlikely]] {
-        at = begin_chunk(writer, at, at.since(reader.at().number()));
+        at = begin_chunk(writer, at, at.since(reader.at().number()), Record::size_with(size));
     }
     const Record record(at.place());
     record.fill(content, size);
@@ -129,6 +131,17 @@ Position begin_chunk(LineEnd& writer, Position at, std::uint32_t backlog);
     record.commit(head);  // from here on the item is there, even if this process is killed
     writer.move_to(at.next(record.behind(size)));
 }
+
+/// Appends the next `count` items of a batch in one step. With the writer's lock.
+/// @param at what settle has returned
+/// @throws std::bad_alloc; then nothing has changed
+void append(LineEnd& writer, const LineEnd& reader, Position at, OutgoingBatch& batch,
+            std::uint32_t count);
+
+/// Takes out what there is, as long as the batch has room. With the reader's lock.
+/// @returns how many items were taken
+/// @throws std::bad_alloc; then none was taken
+std::size_t take(LineEnd& reader, const LineEnd& writer, IncomingBatch& batch);
 
 /// Follows a link to the next chunk and frees the one that is read. With the reader's lock.
 /// @param at the position of the link
@@ -139,8 +152,8 @@ bool follow_link(LineEnd& reader, const LineEnd& writer, Position at) noexcept;
 /// @param at set to where it is
 /// @returns whether there is one
 inline bool find_next(LineEnd& reader, const LineEnd& writer, Position& at) noexcept {
-    heap().allocator().cover();  // as in settle
     for (;;) {
+        heap().allocator().cover();  // as in settle; again behind a link, which may be newer
         at = reader.at();
         const RecordHead head = Record(at.place()).head();
         if (head.kind() != RecordKind::link) [[likely]]

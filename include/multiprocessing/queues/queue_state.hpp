@@ -4,7 +4,8 @@
 // for items and for room. It knows nothing of the items' types. Floor 4. Start at QueueState::put.
 //
 // A process may be killed at any instruction. An item is put once the head of its record is stored,
-// and taken once the reader's position is stored. Whoever finds a lock abandoned goes on from
+// or the head of the first record that was put with it. It is taken once the reader's position is
+// stored. Whoever finds a lock abandoned goes on from
 // there. SPDX-License-Identifier: MIT
 #pragma once
 
@@ -16,6 +17,7 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/queues/batch.hpp"
 #include "multiprocessing/queues/line.hpp"
 #include "multiprocessing/queues/record.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
@@ -82,6 +84,18 @@ struct QueueState : SharedObject {
         return get_slowly(item, Deadline(block ? timeout : Timeout(0)));
     }
 
+    /// Puts the items of a batch: as many in one step as there is room for, and the rest as it
+    /// becomes free. What batch.left() says afterwards was not put.
+    /// @returns false when there was no room for the rest until the deadline
+    /// @throws ShutDown @throws std::bad_alloc
+    bool put_many(OutgoingBatch& batch, const Deadline& deadline);
+
+    /// Waits for an item and takes what is there in one step.
+    /// @returns false when there was none until the deadline
+    /// @throws ShutDown when the queue was shut down and has no more items
+    /// @throws std::bad_alloc; then no item was taken
+    bool get_many(IncomingBatch& batch, const Deadline& deadline);
+
     /// Ends the puts. Gets end too, once the queue is drained.
     /// @param immediate whether gets end now
     void shut_down(bool immediate);
@@ -102,8 +116,8 @@ struct QueueState : SharedObject {
 
     [[noreturn, gnu::cold]] static void throw_shut_down();
 
-    /// Returns how many items were ever put. This includes an item that its writer has committed
-    /// but not counted, perhaps because it was killed.
+    /// Returns how many items were ever put. This includes what a writer has committed but not
+    /// counted, perhaps because it was killed: an item, and those that were put with it.
     [[nodiscard]] std::uint64_t written() const noexcept;
 
     /// Returns how many items must be declared done in all.
@@ -128,10 +142,21 @@ struct QueueState : SharedObject {
             writer.lock.release();
             return outcome;
         }
-        if (slept) reader.lock.watch();  // other writers may be asleep
-        if (writer.lock.release_to_watchers()) wake(writer, 1);
-        if (slept && !is_full()) wake(reader, 1);
+        release_after_put(1, slept);
         return outcome;
+    }
+
+    /// Releases the writer's lock and wakes those who can go on now.
+    void release_after_put(int count, bool slept) {
+        if (slept) reader.lock.watch();  // other writers may be asleep
+        if (writer.lock.release_to_watchers()) wake(writer, count);
+        if (slept && !is_full()) wake(reader, 1);
+    }
+    /// The same of the reader's lock.
+    void release_after_get(int count, bool slept) noexcept {
+        if (slept) writer.lock.watch();  // other readers may be asleep
+        if (reader.lock.release_to_watchers()) wake(reader, count);
+        if (slept && seems_readable()) wake(writer, 1);
     }
 
     Outcome put_unless_full(const OutgoingItem& item) {
@@ -162,11 +187,16 @@ struct QueueState : SharedObject {
         std::memcpy(item.bytes.data(), record.content(), item.head.size());
         const Offset behind = record.behind(item.head.size());
         reader.move_to(at.next(behind));
-        if (slept) writer.lock.watch();  // other readers may be asleep
-        if (reader.lock.release_to_watchers()) wake(reader, 1);
-        if (slept && seems_readable()) wake(writer, 1);
+        release_after_get(1, slept);
         return Outcome::done;
     }
+
+    /// As put_locked, of as many items as there is room for.
+    Outcome put_many_locked(OutgoingBatch& batch, bool slept);
+    /// Returns how many of `wanted` items there is room for. With the writer's lock.
+    [[nodiscard]] std::uint32_t room_for(std::size_t wanted, Position at) noexcept;
+    /// As get_locked, of as many items as there are and the batch has room for.
+    Outcome get_many_locked(IncomingBatch& batch, bool slept);
 
     bool put_slowly(const OutgoingItem& item, const Deadline& deadline);
     bool get_slowly(IncomingItem& item, const Deadline& deadline);

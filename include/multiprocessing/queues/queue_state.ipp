@@ -133,10 +133,11 @@ MULTIPROCESSING_INLINE void QueueState::destroy() noexcept {
 MULTIPROCESSING_INLINE std::uint64_t QueueState::written() const noexcept {
     for (;;) {
         const Position at = writer.at();
-        const bool has_uncounted = Record::guess(at.place()).is_item();
+        const RecordHead head = Record::guess(at.place());
         // A chunk in which the writer still is was not freed.
         std::atomic_thread_fence(std::memory_order_acquire);
-        if (writer.at().word() == at.word()) return writer.number(at) + has_uncounted;
+        if (writer.at().word() != at.word()) continue;
+        return writer.number(at) + (head.is_item() ? 1 + head.followers() : 0);
     }
 }
 
@@ -184,6 +185,91 @@ MULTIPROCESSING_INLINE bool QueueState::seems_writable() const noexcept {
             return false;
         }
     }
+}
+
+MULTIPROCESSING_INLINE bool QueueState::put_many(OutgoingBatch& batch, const Deadline& deadline) {
+    bool slept = false;
+    while (batch.left() != 0) {
+        if (take_end_lock(writer.lock, deadline)) {
+            const Outcome outcome = put_many_locked(batch, slept);
+            if (outcome == Outcome::shut_down) throw ShutDown();
+            if (outcome == Outcome::done) continue;
+        }
+        if (!wait_for_end(reader, deadline, slept, [this] { return seems_writable(); })) {
+            return false;
+        }
+    }
+    return true;
+}
+
+MULTIPROCESSING_INLINE QueueState::Outcome QueueState::put_many_locked(OutgoingBatch& batch,
+                                                                       bool slept) {
+    Outcome outcome = Outcome::done;
+    std::uint32_t count = 0;
+    try {
+        if (phase.load(std::memory_order_relaxed) != open) {
+            outcome = Outcome::shut_down;
+        } else {
+            const Position at = settle(writer);
+            count = room_for(batch.left(), at);
+            if (count == 0) outcome = Outcome::refused;
+            if (count != 0) append(writer, reader, at, batch, count);
+        }
+    } catch (...) {
+        writer.lock.release();
+        throw;
+    }
+    if (outcome == Outcome::done) {
+        release_after_put(static_cast<int>(count), slept);
+    } else {
+        writer.lock.release();
+    }
+    return outcome;
+}
+
+MULTIPROCESSING_INLINE std::uint32_t QueueState::room_for(std::size_t wanted,
+                                                          Position at) noexcept {
+    const auto most = static_cast<std::uint32_t>(std::min(wanted, most_in_one_step));
+    if (maxsize == 0) return most;
+    const auto room = [&] {
+        const std::uint32_t length = at.since(writer.seen);
+        return length < maxsize ? maxsize - length : 0;
+    };
+    if (room() < most) writer.seen = reader.at().number();  // see put_unless_full
+    return std::min(most, room());
+}
+
+MULTIPROCESSING_INLINE bool QueueState::get_many(IncomingBatch& batch, const Deadline& deadline) {
+    bool slept = false;
+    for (;;) {
+        batch.make_room(size());
+        if (take_end_lock(reader.lock, deadline)) {
+            const Outcome outcome = get_many_locked(batch, slept);
+            if (outcome == Outcome::shut_down) throw ShutDown();
+            if (outcome == Outcome::done) return true;
+        }
+        if (!wait_for_end(writer, deadline, slept, [this] { return seems_readable(); })) {
+            return false;
+        }
+    }
+}
+
+MULTIPROCESSING_INLINE QueueState::Outcome QueueState::get_many_locked(IncomingBatch& batch,
+                                                                       bool slept) {
+    const std::uint32_t seen_phase = phase.load(std::memory_order_acquire);  // see get_locked
+    std::size_t count = 0;
+    try {
+        if (seen_phase != ended) count = take(reader, writer, batch);
+    } catch (...) {
+        reader.lock.release();
+        throw;
+    }
+    if (count == 0) {
+        reader.lock.release();
+        return seen_phase == open ? Outcome::refused : Outcome::shut_down;
+    }
+    release_after_get(static_cast<int>(std::min<std::size_t>(count, INT_MAX)), slept);
+    return Outcome::done;
 }
 
 MULTIPROCESSING_INLINE void QueueState::wake(LineEnd& end, int count) noexcept {

@@ -10,13 +10,18 @@
 //     16       records, each at a multiple of 16
 //
 // The bytes of a record:
-//      0  u64  head: kind (bits 0, 1) | size of the content in bytes << 32; 0: not written yet
+//      0  u64  head; 0: not written yet
+//               bits 0, 1    kind
+//               bits 2 … 31  how many records behind this one were put in the same step
+//               bits 32 …    size of the content, in bytes
 //      8       the content, by kind:
 //               bytes    the serialised item
 //               payload  u64, the place of the payload (reduction/archive/payload.hpp) with the
 //               item link     u64, the place of the next chunk; no record follows in this one
 // One store commits a record: that of its head. Before it, the writer sets the head behind the
-// record to 0, so that a reader that goes on finds the end. SPDX-License-Identifier: MIT
+// record to 0, so that a reader that goes on finds the end. Records that are put together lie in
+// one chunk. The head of the first is stored last and commits them all: nobody looks behind a
+// record that is not written yet. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
@@ -42,10 +47,18 @@ struct RecordHead {
     static constexpr RecordHead make(RecordKind kind, std::size_t size) noexcept {
         return {static_cast<std::uint64_t>(kind) | std::uint64_t{size} << 32};
     }
+    /// Returns the head of a record with that many records behind it that are put in the same step.
+    /// @pre it is one of make
+    [[nodiscard]] constexpr RecordHead followed_by(std::uint32_t count) const noexcept {
+        return {word | std::uint64_t{count} << 2};
+    }
     [[nodiscard]] constexpr RecordKind kind() const noexcept {
         return static_cast<RecordKind>(word & 3);
     }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return word >> 32; }
+    [[nodiscard]] constexpr std::uint32_t followers() const noexcept {
+        return static_cast<std::uint32_t>(word) >> 2;
+    }
     [[nodiscard]] constexpr bool is_committed() const noexcept { return word != 0; }
     /// Returns whether it is the head of an item, which a reader takes.
     [[nodiscard]] constexpr bool is_item() const noexcept {
@@ -89,9 +102,19 @@ class Record {
         word().store(head.word, std::memory_order_release);  // pairs with head()
     }
 
+    /// Sets the head of a record behind one that is not committed yet, and is committed with it.
+    void set_head(RecordHead head) const noexcept {
+        word().store(head.word, std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] Offset place() const noexcept { return offset_; }
     /// Returns the place behind this record.
     [[nodiscard]] Offset behind(std::size_t content) const noexcept {
         return offset_ + size_with(content);
+    }
+    /// Returns the record behind this one, in the same chunk.
+    [[nodiscard]] Record next(std::size_t content) const noexcept {
+        return {behind(content), bytes_ + size_with(content)};
     }
 
     /// Returns the head of the record at `offset`, as a guess: the chunk may have been freed
@@ -99,6 +122,8 @@ class Record {
     static RecordHead guess(Offset offset) noexcept;
 
   private:
+    Record(Offset offset, std::byte* bytes) noexcept : offset_(offset), bytes_(bytes) {}
+
     [[nodiscard]] std::atomic<std::uint64_t>& word() const noexcept {
         return *reinterpret_cast<std::atomic<std::uint64_t>*>(bytes_);
     }
@@ -118,6 +143,11 @@ class RecordChunk {
 
     /// Makes an empty chunk. @param size in bytes @throws std::bad_alloc
     static RecordChunk make(std::size_t size);
+
+    /// Returns the size of a chunk for records that take `size` bytes in all, and a link.
+    static constexpr std::size_t size_for(std::size_t size) noexcept {
+        return size + 2 * record_alignment;
+    }
 
     void free() const noexcept { heap().allocator().deallocate(offset_); }
 
