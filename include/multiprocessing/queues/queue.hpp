@@ -155,7 +155,7 @@ class Queue {
         }
     }
 
-    /// Puts many items in, in their order, at about a quarter of the cost of as many put calls.
+    /// Puts many items in, in their order. The queue is locked once, not once an item.
     ///
     /// As many as there is room for are put in one step, 65,536 at most: nobody else's items come
     /// between them, and a process that is killed meanwhile has put all of them or none. A queue
