@@ -31,12 +31,12 @@ namespace multiprocessing::detail {
 
 /// A range whose elements can be put into a queue of T.
 template <class Items, class T>
-concept items_of = std::ranges::input_range<Items> &&
-                   std::is_convertible_v<std::ranges::range_reference_t<Items>, const T&>;
+concept item_range_of = std::ranges::input_range<Items> &&
+                        std::is_convertible_v<std::ranges::range_reference_t<Items>, const T&>;
 
 /// A range of the very bytes that its items are.
 template <class Items, class T>
-concept plain_items_of =
+concept plain_item_range_of =
     plain_item<T> && std::ranges::contiguous_range<Items> && std::ranges::sized_range<Items> &&
     std::is_same_v<std::ranges::range_value_t<Items>, T>;
 
@@ -101,7 +101,7 @@ inline std::size_t put_batch(QueueState& queue, OutgoingBatch& batch, bool may_s
 template <class T, class Items>
 std::size_t put_items(QueueState& queue, Items& items, bool may_stop_short,
                       const Deadline& deadline) {
-    if constexpr (plain_items_of<Items, T>) {
+    if constexpr (plain_item_range_of<Items, T>) {
         PlainBatch<T> batch(std::ranges::data(items), std::ranges::size(items));
         return put_batch(queue, batch, may_stop_short, deadline);
     } else {

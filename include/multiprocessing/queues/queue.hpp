@@ -169,7 +169,7 @@ class Queue {
     /// @throws std::bad_alloc when the family's heap is full. As after ShutDown, the first so many
     ///         items may be in the queue: the overload with a timeout says how many
     template <class Items>
-        requires detail::items_of<Items, T>
+        requires detail::item_range_of<Items, T>
     void put_many(Items&& items) const {
         put_range(items, false, detail::Deadline(std::nullopt));
         if constexpr (detail::given_away<Items, T>) {
@@ -191,7 +191,7 @@ class Queue {
     /// none
     ///         was put
     template <class Items>
-        requires detail::items_of<Items, T>
+        requires detail::item_range_of<Items, T>
     [[nodiscard]] std::size_t put_many(Items&& items, Timeout timeout) const {
         const std::size_t count = put_range(items, true, detail::Deadline(timeout));
         if constexpr (detail::given_away<Items, T>) detail::consume<T>(items, count);
