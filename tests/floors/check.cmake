@@ -28,11 +28,12 @@ set(parts
   "6 futures"
   "6 managers"
   "8 src"
-  "9 remote")
+  "9 remote"
+  "9 mpi")
 
 # The optional parts are header-only also where the library is compiled once: src.hpp has none of
 # their .ipp files, and their headers include these in either way.
-set(always_header_only remote)
+set(always_header_only remote mpi)
 
 # The rooms of the big parts, in the same way: a floor within the part, then files or folders.
 set(rooms_of_reduction
@@ -59,6 +60,21 @@ set(rooms_of_remote
   "1 authentication"
   "2 connection"
   "3 managers")
+
+set(rooms_of_mpi
+  "0 node_lost"
+  "0 options"
+  "0 library"
+  "1 mailbox"
+  "1 parts"
+  "1 hosted_pool"
+  "2 engine"
+  "2 desk"
+  "3 crew"
+  "4 master"
+  "5 node"
+  "5 backend"
+  "6 world")
 
 set(errors "")
 set(headers "")

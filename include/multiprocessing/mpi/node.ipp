@@ -1,0 +1,330 @@
+// multiprocessing/mpi/node.ipp
+//
+// How a node runs what the master sends: see node.hpp. SPDX-License-Identifier: MIT
+#pragma once
+
+#include "multiprocessing/mpi/node.hpp"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+#include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/joined.hpp"
+#include "multiprocessing/detail/spinning.hpp"
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/mpi/engine.hpp"
+#include "multiprocessing/mpi/master.hpp"
+
+namespace multiprocessing::detail {
+
+constexpr std::uint64_t between_results = 300'000;  // nanoseconds, unless a part is over
+constexpr std::uint64_t usual_beat = 1'000'000'000;
+/// After so much silence of rank 0 a node takes it for dead. Long, because nothing is gained by
+/// haste: its launcher ends the node sooner.
+constexpr std::uint64_t master_patience = 60'000'000'000;
+
+inline RunningPart::RunningPart(std::shared_ptr<PendingBatch> call, std::uint64_t result_size)
+    : call_(std::move(call)),
+      result_size_(result_size),
+      told_(call_->chunk_count()),
+      untold_(call_->chunk_count()) {}
+
+inline bool RunningPart::is_due(std::uint64_t now) const noexcept {
+    return now - last_told_ >= between_results || call_->is_over();
+}
+
+inline std::vector<std::uint32_t> RunningPart::take_finished(std::uint32_t workers) {
+    std::vector<std::uint32_t> finished;
+    std::uint32_t others = 0;
+    for (std::uint32_t chunk = first_untold_; chunk < told_.size() && others <= workers; ++chunk) {
+        if (told_[chunk]) continue;
+        if (call_->progress_of(chunk) != ChunkProgress::finished) {
+            ++others;
+            continue;
+        }
+        told_[chunk] = true;
+        finished.push_back(chunk);
+    }
+    while (first_untold_ < told_.size() && told_[first_untold_]) ++first_untold_;
+    untold_ -= static_cast<std::uint32_t>(finished.size());
+    return finished;
+}
+
+inline NodeLoop::NodeLoop(MPI_Comm communicator, const RankOf& rank)
+    : mailbox_(communicator, rank.size),
+      rank_(rank),
+      place_(joined({" (on ", own_host_name(), ", rank ", rank.rank, ")"})),
+      launcher_(::getppid()),
+      last_step_(monotonic_now()),
+      last_heard_(last_step_) {}
+
+inline NodeEnd NodeLoop::run() {
+    say_hello();
+    while (!finishing_) {
+        const std::uint64_t now = monotonic_now();
+        if (is_abandoned(now)) return NodeEnd::abandoned;
+        const Hosted* const hosted = busiest();
+        const std::uint32_t seen =
+            hosted == nullptr ? 0 : hosted->pool->supervisor()->arrivals().word->load();
+        bool moved = mailbox_.poll([this](const ReceivedLetter& letter) { receive(letter); });
+        moved |= tell_results();
+        moved |= tell_ended();
+        beat(now);
+        if (moved) {
+            patience_.note_work();
+        } else {
+            rest(seen);
+        }
+    }
+    say_farewell();
+    return any_lost_ ? NodeEnd::after_loss : NodeEnd::finished;
+}
+
+/// Sleeps for a moment, or until a chunk is finished.
+inline void NodeLoop::rest(std::uint32_t seen) {
+    const std::uint64_t time = patience_.next_rest();
+    if (time == 0) return;
+    if (const Hosted* const hosted = busiest()) {
+        (void)hosted->pool->supervisor()->arrivals().wait(
+            seen, Deadline(Timeout(std::chrono::nanoseconds(time))));
+    } else {
+        const timespec pause{0, static_cast<long>(time)};
+        ::nanosleep(&pause, nullptr);
+    }
+}
+
+/// Returns the pool whose results are waited for; null when there is none.
+inline NodeLoop::Hosted* NodeLoop::busiest() noexcept {
+    for (const auto& [number, hosted] : pools_) {
+        if (!hosted->parts.empty()) return hosted.get();
+    }
+    return nullptr;
+}
+
+inline void NodeLoop::send(Letter letter) {
+    mailbox_.send(0, std::move(letter));
+    last_sent_ = monotonic_now();
+}
+
+inline void NodeLoop::say_hello() {
+    Letter letter(LetterKind::hello);
+    letter.content()(program_text(), own_host_name(), process_cpu_count());
+    send(std::move(letter));
+}
+
+/// Says that this node lives, if it has said nothing else for some time.
+inline void NodeLoop::beat(std::uint64_t now) {
+    std::uint64_t interval = usual_beat;
+    for (const auto& [number, hosted] : pools_) interval = (std::min)(interval, hosted->beat);
+    if (now - last_sent_ < interval) return;
+    send(Letter(LetterKind::beat));
+}
+
+inline bool NodeLoop::is_abandoned(std::uint64_t now) {
+    // Where this process itself did not run, nobody's silence counts.
+    const std::uint64_t step = now - std::exchange(last_step_, now);
+    if (step > usual_beat / 10) last_heard_ = (std::min)(last_heard_ + step, now);
+    last_heard_ = (std::max)(last_heard_, mailbox_.last_heard(0));
+    // An orphan's parent is another process than the launcher.
+    return ::getppid() != launcher_ || now - last_heard_ > master_patience ||
+           mailbox_.unreachable().contains(0);
+}
+
+inline void NodeLoop::receive(const ReceivedLetter& letter) {
+    switch (letter.head.kind) {
+        case LetterKind::open:
+            return open(letter);
+        case LetterKind::part:
+            return take_part(letter);
+        case LetterKind::cancel:
+            return cancel(letter);
+        case LetterKind::end:
+            return end(letter);
+        case LetterKind::finish:
+            finishing_ = true;
+            any_lost_ = InputArchive(letter.content).read<bool>();
+            return;
+        default:
+            return;
+    }
+}
+
+/// The content of LetterKind::open: the options, and the initializer as Target::save wrote it.
+inline void NodeLoop::open(const ReceivedLetter& letter) {
+    Letter answer(LetterKind::opened, letter.head.pool);
+    try {
+        InputArchive archive(letter.content);
+        mpi::PoolOptions options;
+        archive(options.processes, options.retries);
+        const auto task_timeout = archive.read<double>();
+        archive(options.maxtasksperchild);
+        const auto lost_after = archive.read<double>();
+        if (task_timeout >= 0) options.task_timeout = task_timeout;
+        const std::size_t size = archive.remaining();
+        auto hosted = std::make_shared<Hosted>();
+        hosted->pool = std::make_unique<HostedPool>(options, std::span(archive.take(size), size));
+        hosted->beat = static_cast<std::uint64_t>(lost_after * 1e9 / 5);
+        answer.content()(static_cast<int>(hosted->pool->supervisor()->worker_count()));
+        pools_[letter.head.pool] = std::move(hosted);
+    } catch (...) {
+        answer = Letter(LetterKind::opened, letter.head.pool);
+        answer.content()(0);
+        save_exception(answer.content(), std::current_exception(), state().name(), ::getpid());
+    }
+    send(std::move(answer));
+}
+
+inline void NodeLoop::take_part(const ReceivedLetter& letter) {
+    const auto found = pools_.find(letter.head.pool);
+    if (found == pools_.end() || found->second->is_broken || found->second->is_ending) return;
+    Hosted& hosted = *found->second;
+    try {
+        ReceivedPart part = read_part(letter.content);
+        CallWish wish{.priority = part.wish.priority};
+        if (part.wish.timeout >= 0) wish.timeout = part.wish.timeout;
+        // As of a stream: each chunk's end is told, and each item's error counts.
+        auto call = hosted.pool->supervisor()->submit(std::move(part.batch),
+                                                      {.of_stream = true, .wish = wish});
+        hosted.parts.emplace(letter.head.number, RunningPart(std::move(call), part.result_size));
+    } catch (const BrokenProcessPool&) {
+        hosted.is_broken = true;
+        Letter answer(LetterKind::broken, letter.head.pool);
+        save_exception(answer.content(), std::current_exception(), state().name(), ::getpid());
+        send(std::move(answer));
+    } catch (...) {
+        send(refusal_of(letter.head.pool, letter.head.number));
+    }
+}
+
+/// Returns the letter that says of the exception being handled that it keeps a part from being run.
+inline Letter NodeLoop::refusal_of(std::uint64_t pool, std::uint64_t number) {
+    Letter letter(LetterKind::refused, pool, number);
+    save_exception(letter.content(), std::current_exception(), state().name(), ::getpid());
+    return letter;
+}
+
+inline void NodeLoop::cancel(const ReceivedLetter& letter) {
+    const auto found = pools_.find(letter.head.pool);
+    if (found == pools_.end()) return;
+    const auto part = found->second->parts.find(letter.head.number);
+    if (part == found->second->parts.end()) return;
+    (void)part->second.call().cancel(InputArchive(letter.content).read<bool>());
+}
+
+/// The content of LetterKind::end: whether the workers are killed.
+inline void NodeLoop::end(const ReceivedLetter& letter) {
+    const auto found = pools_.find(letter.head.pool);
+    if (found == pools_.end() || std::exchange(found->second->is_ending, true)) return;
+    const bool at_once = InputArchive(letter.content).read<bool>();
+    const auto hosted = found->second;
+    hosted->parts.clear();
+    hosted->ender.start(hosted, [pool = hosted.get(), at_once] {
+        const auto supervisor = pool->pool->supervisor();
+        if (at_once) {
+            supervisor->terminate_and_wait();
+        } else {
+            supervisor->close();
+            supervisor->join();
+        }
+        pool->has_ended.store(true);
+    });
+}
+
+inline bool NodeLoop::tell_ended() {
+    bool any = false;
+    for (auto hosted = pools_.begin(); hosted != pools_.end();) {
+        if (!hosted->second->has_ended.load()) {
+            ++hosted;
+            continue;
+        }
+        hosted->second->ender.wait();
+        send(Letter(LetterKind::ended, hosted->first));
+        hosted = pools_.erase(hosted);
+        any = true;
+    }
+    return any;
+}
+
+inline bool NodeLoop::tell_results() {
+    bool any = false;
+    for (const auto& [number, hosted] : pools_) any |= tell_results_of(number, *hosted);
+    return any;
+}
+
+inline bool NodeLoop::tell_results_of(std::uint64_t number, Hosted& hosted) {
+    bool any = false;
+    const std::uint64_t now = monotonic_now();
+    for (auto part = hosted.parts.begin(); part != hosted.parts.end();) {
+        const bool is_over = part->second.call().is_over();
+        if (part->second.is_due(now)) {
+            const std::uint64_t before = last_sent_;
+            tell_of_part(number, part->first, hosted, part->second);
+            any |= last_sent_ != before;
+        }
+        // Looked at before: what has ended since is told the next time.
+        part = is_over && part->second.is_over() ? hosted.parts.erase(part) : std::next(part);
+    }
+    return any;
+}
+
+inline void NodeLoop::tell_of_part(std::uint64_t pool, std::uint64_t number, Hosted& hosted,
+                                   RunningPart& part) {
+    if (part.call().is_given_up()) tell_if_broken(pool, hosted, part);
+    const auto finished = part.call().is_given_up()
+                              ? std::vector<std::uint32_t>()
+                              : part.take_finished(hosted.pool->supervisor()->worker_count());
+    if (finished.empty() && !part.is_over()) return;
+    Letter letter(LetterKind::results, pool, number);
+    try {
+        letter.content()(part.is_over(), static_cast<std::uint32_t>(finished.size()));
+        for (const std::uint32_t chunk : finished) {
+            letter.content()(chunk);
+            write_outcome(letter.content(), *part.call(), chunk, part.result_size(), place_);
+        }
+    } catch (...) {  // no memory for the letter
+        letter = refusal_of(pool, number);
+        (void)part.call().cancel(true);
+    }
+    send(std::move(letter));
+    part.note_told(monotonic_now());
+}
+
+/// A part that was given up here, but not by the master: its pool is broken.
+inline void NodeLoop::tell_if_broken(std::uint64_t number, Hosted& hosted,
+                                     const RunningPart& part) {
+    if (hosted.is_broken || part.call().is_cancelled()) return;
+    hosted.is_broken = true;
+    Letter letter(LetterKind::broken, number);
+    try {
+        part.call().throw_if_given_up();
+    } catch (...) {
+        save_exception(letter.content(), std::current_exception(), state().name(), ::getpid());
+    }
+    send(std::move(letter));
+}
+
+/// Ends the pools, and stays until the last letter has left.
+inline void NodeLoop::say_farewell() {
+    for (const auto& [number, hosted] : pools_) {
+        if (hosted->is_ending) {
+            hosted->ender.wait();
+        } else {
+            hosted->pool->supervisor()->terminate_and_wait();
+        }
+    }
+    pools_.clear();
+    send(Letter(LetterKind::finished));
+    // What MPI has taken may still lie in its own buffers for a moment.
+    for (int i = 0; i < 1000 && (i < 20 || !mailbox_.is_empty()); ++i) {
+        (void)mailbox_.poll([](const ReceivedLetter&) {});
+        const timespec pause{0, 1'000'000};
+        ::nanosleep(&pause, nullptr);
+    }
+}
+
+}  // namespace multiprocessing::detail
