@@ -97,7 +97,7 @@ class NodeCrew final : public NodeEngine,
     };
     /// A node as this pool sees it.
     struct Seat {
-        enum Phase : std::uint8_t { opening, open, ended } phase = ended;
+        enum Phase : std::uint8_t { opening, in_use, ended } phase = ended;
         int processes = 0;
         std::uint64_t held = 0;  // chunks that are not finished
     };

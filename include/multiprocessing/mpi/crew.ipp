@@ -84,7 +84,7 @@ inline void NodeCrew::note_opened(int rank, InputArchive& archive) {
         opening_error_ = load_exception(archive);
         seat.phase = Seat::ended;
     } else {
-        seat.phase = Seat::open;
+        seat.phase = Seat::in_use;
         workers_.fetch_add(static_cast<std::uint32_t>(seat.processes));
     }
     desk_->changed.notify_all();
@@ -209,7 +209,7 @@ inline int NodeCrew::freest_node() const noexcept {
     double least = options_.ahead;
     for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
         const Seat& seat = seats_[rank];
-        if (seat.phase != Seat::open) continue;
+        if (seat.phase != Seat::in_use) continue;
         const double held = static_cast<double>(seat.held) / seat.processes;
         if (held >= least) continue;
         least = held;
@@ -360,7 +360,7 @@ inline void NodeCrew::give_up(Work& work, const std::exception_ptr& error) {
 
 inline void NodeCrew::lose(int rank) {
     Seat& seat = seats_[static_cast<std::size_t>(rank)];
-    if (seat.phase == Seat::open) workers_.fetch_sub(static_cast<std::uint32_t>(seat.processes));
+    if (seat.phase == Seat::in_use) workers_.fetch_sub(static_cast<std::uint32_t>(seat.processes));
     seat.phase = Seat::ended;
     seat.held = 0;
     std::vector<std::shared_ptr<Work>> touched;
@@ -427,7 +427,7 @@ inline std::exception_ptr NodeCrew::loss_of(int rank, const LostTask& task,
 }
 
 inline bool NodeCrew::has_open_seats() const noexcept {
-    return std::ranges::any_of(seats_, [](const Seat& seat) { return seat.phase == Seat::open; });
+    return std::ranges::any_of(seats_, [](const Seat& seat) { return seat.phase == Seat::in_use; });
 }
 
 // --- The pool ends
