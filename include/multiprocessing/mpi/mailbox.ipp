@@ -17,10 +17,12 @@ namespace multiprocessing::detail {
 
 constexpr int letter_tag = 1;
 constexpr int piece_tag = 2;
-constexpr std::uint32_t letter_magic = 0x3169706d;   // "mpi1": the layout of what ranks exchange
-constexpr std::size_t small_letter = 16384;          // bytes, head included
-constexpr std::uint64_t largest_piece = 1ull << 30;  // bytes; the count is an int
-constexpr int most_letters_at_a_time = 64;           // so that sends go on meanwhile
+constexpr std::uint32_t letter_magic = 0x3169706d;  // "mpi1": the layout of what ranks exchange
+constexpr std::size_t small_letter = 16384;         // bytes, head included
+/// Of a piece, in bytes. An int counts them; and MPI may copy a piece as a whole within one call,
+/// during which this rank gives no sign of life.
+constexpr std::uint64_t largest_piece = 64u << 20;
+constexpr int most_letters_at_a_time = 64;  // so that sends go on meanwhile
 
 inline Letter::Letter(LetterKind kind, std::uint64_t pool, std::uint64_t number)
     : archive_(std::make_unique<OutputArchive>()) {
@@ -151,10 +153,12 @@ inline bool Mailbox::is_complete(Incoming& incoming, int from) {
     const std::uint64_t size = incoming.head.size;
     if (sizeof(LetterHead) + size <= small_letter) return true;
     if (!incoming.pieces) incoming.pieces = std::make_unique_for_overwrite<std::byte[]>(size);
-    for (;;) {
+    for (bool came = false;;) {
         if (incoming.awaited != 0) {
+            if (came) return false;  // the rank has other things to do, too
             if (!has_come(incoming.request, from)) return false;
             incoming.received += std::exchange(incoming.awaited, 0);
+            came = true;
         }
         if (incoming.received == size) return true;
         incoming.awaited = (std::min)(size - incoming.received, largest_piece);
