@@ -66,7 +66,7 @@ class IncomingBatch {
   protected:
     /// Returns for how many items to make room when that many seem to be there.
     static constexpr std::size_t room_for(std::size_t there, std::size_t most) noexcept {
-        return std::min(most, std::max<std::size_t>(there, 1));
+        return (std::min)(most, (std::max<std::size_t>)(there, 1));
     }
 
     IncomingBatch() = default;

@@ -134,7 +134,7 @@ void consume(Items& items, std::size_t count) {
 template <class T>
 void reserve_more(std::vector<T>& items, std::size_t count) {
     const std::size_t needed = items.size() + count;
-    if (needed > items.capacity()) items.reserve(std::max(needed, 2 * items.capacity()));
+    if (needed > items.capacity()) items.reserve((std::max)(needed, 2 * items.capacity()));
 }
 
 /// Plain values, taken straight to the end of a vector.

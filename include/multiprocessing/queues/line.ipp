@@ -38,7 +38,7 @@ MULTIPROCESSING_INLINE void LineEnd::move_to(RecordChunk next, Position from) no
                                                               std::size_t size) {
     constexpr std::uint32_t few = 64;
     const std::size_t usual = backlog < few ? medium_chunk : large_chunk;
-    const RecordChunk next = RecordChunk::make(std::max(usual, RecordChunk::size_for(size)));
+    const RecordChunk next = RecordChunk::make((std::max)(usual, RecordChunk::size_for(size)));
     const Record link(at.place());
     const Offset target = next.offset();
     link.fill(&target, sizeof(target));

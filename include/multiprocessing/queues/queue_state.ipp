@@ -31,7 +31,7 @@ inline bool take_end_lock(LockWord& lock, const Deadline& deadline) {
     if (lock.try_fast()) return true;
     if (deadline.is_forever()) return lock.acquire(deadline, Abandoned::repair);
     constexpr std::chrono::milliseconds moment{500};  // longer than a death takes to be noticed
-    const auto left = std::max<std::chrono::nanoseconds>(deadline.left(), moment);
+    const auto left = (std::max<std::chrono::nanoseconds>)(deadline.left(), moment);
     return lock.acquire(Deadline(left), Abandoned::repair);
 }
 
@@ -229,14 +229,14 @@ MULTIPROCESSING_INLINE QueueState::Outcome QueueState::put_many_locked(OutgoingB
 
 MULTIPROCESSING_INLINE std::uint32_t QueueState::room_for(std::size_t wanted,
                                                           Position at) noexcept {
-    const auto most = static_cast<std::uint32_t>(std::min(wanted, most_in_one_step));
+    const auto most = static_cast<std::uint32_t>((std::min)(wanted, most_in_one_step));
     if (maxsize == 0) return most;
     const auto room = [&] {
         const std::uint32_t length = at.since(writer.seen);
         return length < maxsize ? maxsize - length : 0;
     };
     if (room() < most) writer.seen = reader.at().number();  // see put_unless_full
-    return std::min(most, room());
+    return (std::min)(most, room());
 }
 
 MULTIPROCESSING_INLINE bool QueueState::get_many(IncomingBatch& batch, const Deadline& deadline) {
@@ -268,7 +268,7 @@ MULTIPROCESSING_INLINE QueueState::Outcome QueueState::get_many_locked(IncomingB
         reader.lock.release();
         return seen_phase == open ? Outcome::refused : Outcome::shut_down;
     }
-    release_after_get(static_cast<int>(std::min<std::size_t>(count, INT_MAX)), slept);
+    release_after_get(static_cast<int>((std::min<std::size_t>)(count, INT_MAX)), slept);
     return Outcome::done;
 }
 
