@@ -1,0 +1,111 @@
+// multiprocessing/python/interpreter.hpp
+//
+// The one interpreter of this process, which the first use makes, and the lock that a thread holds
+// while it uses it. It lives until the process ends. Floor 10. Start at Gil.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <utility>
+
+#include "multiprocessing/python/api.hpp"
+
+namespace multiprocessing::detail::pythons {
+
+/// Python in this process, and what it has for the library (see `helpers` in interpreter.ipp).
+struct Interpreter {
+    Api api;
+    Object* resolve = nullptr;   // (module, name) -> the object
+    Object* describe = nullptr;  // (exception) -> its texts
+    Object* view = nullptr;      // (address, bytes, format, read only, owner) -> a memoryview
+    Object* to_pickle = nullptr;
+    Object* of_pickle = nullptr;
+    Object* flush_name = nullptr;  // "flush"
+};
+
+/// This process's interpreter, or null.
+inline constinit std::atomic<const Interpreter*> made_interpreter{nullptr};
+
+/// Makes the interpreter, unless another thread has.
+/// @throws RuntimeError when there is no libpython, and when what is there does not start
+[[gnu::cold]] const Interpreter& make_interpreter();
+
+/// Returns this process's interpreter. The first call makes it, which takes some 20 ms.
+/// @throws RuntimeError as make_interpreter
+inline const Interpreter& interpreter() {
+    const Interpreter* const made = made_interpreter.load(std::memory_order_acquire);
+    return made != nullptr ? *made : make_interpreter();
+}
+
+/// Returns the functions of Python. @pre the interpreter is there
+inline const Api& api() noexcept {
+    return made_interpreter.load(std::memory_order_relaxed)->api;
+}
+
+/// Makes a thread known to Python until it ends. Else each call would make the thread's state and
+/// throw it away, with the thread's threading.local.
+class KnownThread {
+  public:
+    KnownThread() noexcept;
+    KnownThread(const KnownThread&) = delete;
+    KnownThread& operator=(const KnownThread&) = delete;
+    ~KnownThread();
+
+  private:
+    int before_;
+    ThreadState* state_;
+};
+
+/// Holds Python's global lock, and with it the right to touch objects. A thread may take it again.
+/// **Blocking** Waits for other threads of this process that run Python: each gives the lock up
+/// every 5 ms, and while it waits for something.
+class Gil {
+  public:
+    Gil() : api_(interpreter().api) {
+        static const thread_local KnownThread known;
+        before_ = api_.PyGILState_Ensure();
+    }
+    Gil(const Gil&) = delete;
+    Gil& operator=(const Gil&) = delete;
+    ~Gil() { api_.PyGILState_Release(before_); }
+
+  private:
+    const Api& api_;
+    int before_;
+};
+
+/// A counted reference to an object. All uses but moves need the Gil.
+class Reference {
+  public:
+    Reference() noexcept = default;
+    /// Takes a reference over that the caller has.
+    explicit Reference(Object* owned) noexcept : object_(owned) {}
+    Reference(Reference&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    Reference& operator=(Reference&& other) noexcept {
+        std::swap(object_, other.object_);
+        return *this;
+    }
+    ~Reference() {
+        if (object_ != nullptr) api().Py_DecRef(object_);
+    }
+
+    /// Returns one more reference to an object that somebody else keeps.
+    static Reference to(Object* borrowed) noexcept {
+        api().Py_IncRef(borrowed);
+        return Reference(borrowed);
+    }
+
+    [[nodiscard]] Object* get() const noexcept { return object_; }
+    [[nodiscard]] Object* release() noexcept { return std::exchange(object_, nullptr); }
+    explicit operator bool() const noexcept { return object_ != nullptr; }
+
+  private:
+    Object* object_ = nullptr;
+};
+
+/// Writes what print() has kept back. A worker may end by _exit, or be killed. @pre the Gil
+void flush_output() noexcept;
+
+}  // namespace multiprocessing::detail::pythons
+
+#include "multiprocessing/python/interpreter.ipp"
