@@ -1,8 +1,8 @@
 // multiprocessing/python.hpp
 //
-// Functions of Python in C++ programs and their workers: python::function, import, Error. A libpython
-// is loaded when the first function is called. Nothing is linked, and one program runs with any
-// Python from 3.8 on. Floor 10. Start at python/function.hpp.
+// Functions of Python in C++ programs and their workers: python::function, import, Error. A
+// libpython is loaded when the first function is called. Nothing is linked, and one program runs
+// with any Python from 3.8 on. Floor 10. Start at python/function.hpp.
 //
 // Read on in python/interpreter.hpp (the interpreter of a process, and forks), python/finder.hpp
 // (which Python it is), python/values.hpp, containers.hpp and arrays.hpp (values).

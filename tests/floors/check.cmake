@@ -29,11 +29,12 @@ set(parts
   "6 managers"
   "8 src"
   "9 remote"
-  "9 mpi")
+  "9 mpi"
+  "10 python")
 
 # The optional parts are header-only also where the library is compiled once: src.hpp has none of
 # their .ipp files, and their headers include these in either way.
-set(always_header_only remote mpi)
+set(always_header_only remote mpi python)
 
 # The rooms of the big parts, in the same way: a floor within the part, then files or folders.
 set(rooms_of_reduction
@@ -75,6 +76,16 @@ set(rooms_of_mpi
   "5 node"
   "5 backend"
   "6 world")
+
+set(rooms_of_python
+  "0 api"
+  "0 finder"
+  "1 interpreter"
+  "2 error"
+  "3 values"
+  "4 arrays"
+  "5 containers"
+  "6 function")
 
 set(errors "")
 set(headers "")

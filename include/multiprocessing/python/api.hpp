@@ -18,17 +18,17 @@ struct ThreadState;  // PyThreadState
 /// Py_buffer: how the items of an array lie in memory. The stable ABI fixes its layout since 3.11,
 /// and it was the same before.
 struct Buffer {
-    void* buf;             //  0
-    Object* obj;           //  8
-    ssize_t len;           // 16  bytes
-    ssize_t itemsize;      // 24  bytes
-    int readonly;          // 32
-    int ndim;              // 36
-    const char* format;    // 40  as of Python's module struct
-    ssize_t* shape;        // 48
-    ssize_t* strides;      // 56  bytes
-    ssize_t* suboffsets;   // 64
-    void* internal;        // 72
+    void* buf;            //  0
+    Object* obj;          //  8
+    ssize_t len;          // 16  bytes
+    ssize_t itemsize;     // 24  bytes
+    int readonly;         // 32
+    int ndim;             // 36
+    const char* format;   // 40  as of Python's module struct
+    ssize_t* shape;       // 48
+    ssize_t* strides;     // 56  bytes
+    ssize_t* suboffsets;  // 64
+    void* internal;       // 72
 };
 static_assert(sizeof(Buffer) == 80 && offsetof(Buffer, format) == 40);
 
@@ -55,6 +55,13 @@ struct Address {
 
 /// A libpython's functions and objects.
 struct Api {
+  private:
+    void* image_;  // first: the others are found in it
+
+    [[nodiscard]] Address find(const char* name) const;
+    [[nodiscard]] Address find_optional(const char* name) const noexcept;
+
+  public:
     /// @param image of dlopen, or RTLD_DEFAULT
     /// @throws RuntimeError when a function is missing
     explicit Api(void* image) : image_(image) {}
@@ -68,7 +75,6 @@ struct Api {
     Object* (*Py_CompileString)(const char*, const char* file, int) = find("Py_CompileString");
     Object* (*PyEval_EvalCode)(Object*, Object*, Object*) = find("PyEval_EvalCode");
     Object* (*PyImport_ImportModule)(const char*) = find("PyImport_ImportModule");
-    Object* (*PySys_GetObject)(const char*) = find("PySys_GetObject");  // borrowed
 
     // --- threads and forks ---
     int (*PyGILState_Ensure)() = find("PyGILState_Ensure");
@@ -88,8 +94,6 @@ struct Api {
     int (*PyType_IsSubtype)(Object* type, Object* base) = find("PyType_IsSubtype");
     Object* (*PyObject_GetAttrString)(Object*, const char*) = find("PyObject_GetAttrString");
     Object* (*PyObject_CallFunctionObjArgs)(Object*, ...) = find("PyObject_CallFunctionObjArgs");
-    Object* (*PyObject_CallMethodObjArgs)(Object*, Object* name, ...) =
-        find("PyObject_CallMethodObjArgs");
     Object* (*PyObject_GetIter)(Object*) = find("PyObject_GetIter");
     Object* (*PyIter_Next)(Object*) = find("PyIter_Next");
     int (*PyObject_IsTrue)(Object*) = find("PyObject_IsTrue");
@@ -111,8 +115,8 @@ struct Api {
     Object* (*PyComplex_FromDoubles)(double, double) = find("PyComplex_FromDoubles");
     double (*PyComplex_RealAsDouble)(Object*) = find("PyComplex_RealAsDouble");
     double (*PyComplex_ImagAsDouble)(Object*) = find("PyComplex_ImagAsDouble");
-    Object* (*PyUnicode_FromStringAndSize)(const char*, ssize_t) =
-        find("PyUnicode_FromStringAndSize");
+    Object* (*PyUnicode_FromStringAndSize)(const char*,
+                                           ssize_t) = find("PyUnicode_FromStringAndSize");
     const char* (*PyUnicode_AsUTF8AndSize)(Object*, ssize_t*) = find("PyUnicode_AsUTF8AndSize");
     Object* (*PyBytes_FromStringAndSize)(const char*, ssize_t) = find("PyBytes_FromStringAndSize");
     int (*PyBytes_AsStringAndSize)(Object*, char**, ssize_t*) = find("PyBytes_AsStringAndSize");
@@ -140,8 +144,8 @@ struct Api {
     Object* (*PyErr_Occurred)() = find("PyErr_Occurred");  // borrowed
     void (*PyErr_Clear)() = find("PyErr_Clear");
     void (*PyErr_Fetch)(Object**, Object**, Object**) = find("PyErr_Fetch");
-    void (*PyErr_NormalizeException)(Object**, Object**, Object**) =
-        find("PyErr_NormalizeException");
+    void (*PyErr_NormalizeException)(Object**, Object**,
+                                     Object**) = find("PyErr_NormalizeException");
     int (*PyException_SetTraceback)(Object*, Object*) = find("PyException_SetTraceback");
 
     // --- objects ---
@@ -155,12 +159,6 @@ struct Api {
     Object* set_type = find("PySet_Type");
     Object* frozenset_type = find("PyFrozenSet_Type");
     int* Py_UTF8Mode = find_optional("Py_UTF8Mode");  // null where it is gone
-
-  private:
-    [[nodiscard]] Address find(const char* name) const;
-    [[nodiscard]] Address find_optional(const char* name) const noexcept;
-
-    void* image_;
 };
 
 }  // namespace multiprocessing::detail::pythons

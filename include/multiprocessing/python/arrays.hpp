@@ -66,8 +66,7 @@ class Numbers {
     /// Says whether all of them can be T's without loss of their kind: no floats as integers.
     template <class T>
     [[nodiscard]] bool are() const noexcept {
-        return type_ == number_type<T> ||
-               (std::is_floating_point_v<T> && type_.kind == 'f');
+        return type_ == number_type<T> || (std::is_floating_point_v<T> && type_.kind == 'f');
     }
     /// Copies them all. @pre are<T>(), and there is room for size()
     template <class T>
@@ -78,7 +77,7 @@ class Numbers {
             return;
         }
         for (std::size_t i = 0; i < size(); ++i, from += buffer_.strides[0]) {
-            target[i] = type_ == number_type<T>           ? number_at<T>(from)
+            target[i] = type_ == number_type<T>       ? number_at<T>(from)
                         : type_.size == sizeof(float) ? static_cast<T>(number_at<float>(from))
                                                       : static_cast<T>(number_at<double>(from));
         }

@@ -48,19 +48,17 @@ inline void drop_handle(Object* capsule) {
 }
 
 inline Reference make_view(std::span<std::byte> memory, char format, bool read_only,
-                    const AnyHandle& owner) {
+                           const AnyHandle& owner) {
     auto kept = std::make_unique<AnyHandle>(owner);
-    const Reference capsule =
-        checked(api().PyCapsule_New(kept.get(), handle_name, drop_handle));
+    const Reference capsule = checked(api().PyCapsule_New(kept.get(), handle_name, drop_handle));
     static_cast<void>(kept.release());  // the capsule's
-    const Reference address = checked(api().PyLong_FromUnsignedLongLong(
-        reinterpret_cast<std::uintptr_t>(memory.data())));
+    const Reference address =
+        checked(api().PyLong_FromUnsignedLongLong(reinterpret_cast<std::uintptr_t>(memory.data())));
     const Reference size = checked(api().PyLong_FromUnsignedLongLong(memory.size()));
     const Reference letter = make_text({&format, 1});
-    return checked(api().PyObject_CallFunctionObjArgs(interpreter().view, address.get(),
-                                                      size.get(), letter.get(),
-                                                      read_only ? api().True : api().False, capsule.get(),
-                                                      nullptr));
+    return checked(api().PyObject_CallFunctionObjArgs(
+        interpreter().view, address.get(), size.get(), letter.get(),
+        read_only ? api().True : api().False, capsule.get(), nullptr));
 }
 
 }  // namespace multiprocessing::detail::pythons

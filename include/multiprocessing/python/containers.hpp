@@ -1,7 +1,7 @@
 // multiprocessing/python/containers.hpp
 //
-// Containers, tuples, structs, alternatives and shared arrays as objects of Python, and the other way round.
-// Needs the Gil. Floor 10. Start at take_items. SPDX-License-Identifier: MIT
+// Containers, tuples, structs, alternatives and shared arrays as objects of Python, and the other
+// way round. Needs the Gil. Floor 10. Start at take_items. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <array>
@@ -66,8 +66,8 @@ struct Converter<T, Way::sequence> {
     static T take(Object* object) {
         T value;
         if constexpr (is_number<Item> && requires { value.resize(1), value.data(); }) {
-            if (const Numbers numbers(object); numbers && numbers.are<Item>() &&
-                                               kind_of(object) == ValueKind::reduced) {
+            if (const Numbers numbers(object);
+                numbers && numbers.are<Item>() && kind_of(object) == ValueKind::reduced) {
                 value.resize(numbers.size());
                 numbers.copy_to(value.data());
                 return value;
@@ -211,13 +211,11 @@ struct Converter<T, Way::aggregate> {
         if constexpr (std::is_default_constructible_v<T> && std::is_move_assignable_v<T>) {
             T value{};
             [[maybe_unused]] std::size_t index = 0;
-            visit_fields(value, [&](auto&... fields) {
-                (take_part(items[index++].get(), fields), ...);
-            });
+            visit_fields(value,
+                         [&](auto&... fields) { (take_part(items[index++].get(), fields), ...); });
             return value;
         } else {
-            return take_parts(items, FieldTypes<T>{},
-                              std::make_index_sequence<Fields<T>::count>());
+            return take_parts(items, FieldTypes<T>{}, std::make_index_sequence<Fields<T>::count>());
         }
     }
 

@@ -84,10 +84,9 @@ inline void throw_failure() {
         api().PyException_SetTraceback(error, traceback);
     }
     const Reference owned[] = {Reference(type), Reference(error), Reference(traceback)};
-    const Reference texts(
-        error == nullptr
-            ? nullptr
-            : api().PyObject_CallFunctionObjArgs(interpreter().describe, error, nullptr));
+    const Reference texts(error == nullptr ? nullptr
+                                           : api().PyObject_CallFunctionObjArgs(
+                                                 interpreter().describe, error, nullptr));
     if (!texts) {
         api().PyErr_Clear();
         throw Failure{"builtins", "SystemError", "an exception that cannot be described", "", 0,
@@ -95,12 +94,8 @@ inline void throw_failure() {
     }
     Object* const tuple = texts.get();
     const long long number = api().PyLong_AsLongLong(api().PyTuple_GetItem(tuple, 4));
-    throw Failure{described(tuple, 0),
-                  described(tuple, 1),
-                  described(tuple, 2),
-                  described(tuple, 3),
-                  static_cast<int>(number),
-                  described(tuple, 5)};
+    throw Failure{described(tuple, 0), described(tuple, 1),      described(tuple, 2),
+                  described(tuple, 3), static_cast<int>(number), described(tuple, 5)};
 }
 
 /// Throws the exception of C++ that has the same name, if there is one.
@@ -120,14 +115,12 @@ inline void throw_namesake(const Failure& failure) {
 inline void raise(const Failure& failure) {
     const std::string type =
         failure.module == "builtins" ? failure.name : failure.module + "." + failure.name;
-    const auto error =
-        std::make_exception_ptr(python::Error(type, failure.message, failure.traceback,
-                                              current_process().name(), ::getpid()));
+    const auto error = std::make_exception_ptr(python::Error(
+        type, failure.message, failure.traceback, current_process().name(), ::getpid()));
     try {
         throw_namesake(failure);
     } catch (...) {
-        const ExceptionWay* const way =
-            find_exception(abi::__cxa_current_exception_type()->name());
+        const ExceptionWay* const way = find_exception(abi::__cxa_current_exception_type()->name());
         if (way == nullptr || way->nest == nullptr) throw;
         way->nest(way->number, error);
     }

@@ -68,6 +68,8 @@ inline std::vector<std::string> lines_from(const std::string& program, const cha
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, write.get(), STDOUT_FILENO);
+    // Whoever waits for it may be killed, and a program that fails is told below.
+    ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     const char* const argv[] = {program.c_str(), "-I", "-S", "-c", source, nullptr};
     pid_t pid = 0;
     const int error = ::posix_spawn(&pid, program.c_str(), &actions, nullptr,

@@ -20,7 +20,8 @@ struct Interpreter {
     Object* view = nullptr;      // (address, bytes, format, read only, owner) -> a memoryview
     Object* to_pickle = nullptr;
     Object* of_pickle = nullptr;
-    Object* flush_name = nullptr;  // "flush"
+    Object* pending = nullptr;  // a list; not empty: there is something to flush
+    Object* flush = nullptr;
 };
 
 /// This process's interpreter, or null.
@@ -38,9 +39,7 @@ inline const Interpreter& interpreter() {
 }
 
 /// Returns the functions of Python. @pre the interpreter is there
-inline const Api& api() noexcept {
-    return made_interpreter.load(std::memory_order_relaxed)->api;
-}
+inline const Api& api() noexcept { return made_interpreter.load(std::memory_order_relaxed)->api; }
 
 /// Makes a thread known to Python until it ends. Else each call would make the thread's state and
 /// throw it away, with the thread's threading.local.
@@ -56,13 +55,16 @@ class KnownThread {
     ThreadState* state_;
 };
 
+/// Makes the calling thread known, at its first call. @pre the interpreter is there
+inline void know_this_thread() { static const thread_local KnownThread known; }
+
 /// Holds Python's global lock, and with it the right to touch objects. A thread may take it again.
 /// **Blocking** Waits for other threads of this process that run Python: each gives the lock up
 /// every 5 ms, and while it waits for something.
 class Gil {
   public:
     Gil() : api_(interpreter().api) {
-        static const thread_local KnownThread known;
+        know_this_thread();
         before_ = api_.PyGILState_Ensure();
     }
     Gil(const Gil&) = delete;

@@ -17,16 +17,19 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/process.hpp"
 #include "multiprocessing/python/finder.hpp"
 
 namespace multiprocessing::detail::pythons {
 
 // What is simpler to say in Python. As for `python3 -c`, modules are also looked for in the current
-// folder. Standard output is written line by line, because a worker that is killed flushes nothing.
-// A view's memory belongs to an array of ctypes, which keeps the owner for as long as any other
-// view of the same memory is used; a memoryview of a bare address cannot.
+// folder. Standard output is written line by line, and flushed at the end of a call, because a
+// worker that is killed flushes nothing. A view's memory belongs to an array of ctypes, which keeps
+// the owner for as long as any other view of the same memory is used; a memoryview of a bare
+// address cannot.
 inline constexpr const char* helpers = R"py(
 import io, pickle, sys
 
@@ -34,9 +37,24 @@ if not getattr(sys, "argv", None):
     sys.argv = [""]
 if not getattr(sys.flags, "safe_path", False) and "" not in sys.path:
     sys.path.insert(0, "")
-for _stream in sys.stdout, sys.stderr:
-    if isinstance(_stream, io.TextIOWrapper):
-        _stream.reconfigure(line_buffering=True)
+pending = []
+
+class _Output(io.TextIOWrapper):
+    """Standard output that tells whether something is to be flushed: to ask by a flush would
+    take as long as a call."""
+    def write(self, text):
+        if not pending:
+            pending.append(self)
+        return super().write(text)
+
+def flush():
+    while pending:
+        pending.pop().flush()
+
+if is_new and type(sys.stdout) is io.TextIOWrapper:
+    _encoding, _errors = sys.stdout.encoding, sys.stdout.errors
+    sys.stdout = sys.__stdout__ = _Output(
+        sys.stdout.detach(), _encoding, _errors, line_buffering=True)
 
 def resolve(module, name):
     __import__(module)
@@ -92,38 +110,53 @@ inline constinit thread_local bool makes_interpreter = false;
 
 // --- forks ---
 
-// These three run around every fork of the process. A fork that Python itself makes (os.fork) comes
-// with the global lock held and does all of it by itself. Else the lock must be taken, or the child
-// would wait for ever for a thread that it does not have.
-inline constinit thread_local int before_fork = -1;  // of PyGILState_Ensure; -1: nothing was done
+/// What a thread that forks has done about Python before.
+struct ForkOfThread {
+    bool is_prepared = false;
+    bool has_mutex = false;
+    int before = -1;  // of PyGILState_Ensure; -1: the global lock was not taken
+};
+inline constinit thread_local ForkOfThread fork_of_thread;
 
+// These three run around every fork of the process. Without the global lock the child would wait
+// for ever for a thread that it does not have. A fork that Python itself makes (os.fork) comes with
+// the lock held, and does all of it by itself. The mutex is not touched once Python is there: a
+// thread that waits for the lock must not have what one needs that has it.
 inline void prepare_python_for_fork() noexcept {
-    before_fork = -1;
-    if (makes_interpreter) return;
-    making_mutex.lock();
+    ForkOfThread& now = fork_of_thread;
+    if (makes_interpreter || now.is_prepared) return;
+    now.is_prepared = true;
+    if (made_interpreter.load(std::memory_order_acquire) == nullptr) {
+        making_mutex.lock();
+        now.has_mutex = true;
+    }
     const Interpreter* const made = made_interpreter.load(std::memory_order_acquire);
     if (made == nullptr || made->api.PyGILState_Check() != 0) return;
-    before_fork = made->api.PyGILState_Ensure();
+    // Its state stays in the child. Without any, Python 3.11 cannot make another one.
+    know_this_thread();
+    now.before = made->api.PyGILState_Ensure();
     made->api.PyOS_BeforeFork();
 }
-inline void end_fork(void (*end)()) noexcept {
-    if (makes_interpreter) return;
-    if (before_fork >= 0) {
-        end();
-        api().PyGILState_Release(std::exchange(before_fork, -1));
+inline void end_fork(void (*Api::*end)()) noexcept {
+    const ForkOfThread before = std::exchange(fork_of_thread, ForkOfThread{});
+    if (before.before >= 0) {
+        (api().*end)();
+        api().PyGILState_Release(before.before);
     }
-    making_mutex.unlock();
+    if (before.has_mutex) making_mutex.unlock();
 }
-inline void continue_python_in_parent() noexcept {
-    end_fork(before_fork >= 0 ? api().PyOS_AfterFork_Parent : nullptr);
-}
-inline void continue_python_in_child() noexcept {
-    end_fork(before_fork >= 0 ? api().PyOS_AfterFork_Child : nullptr);
-}
+inline void continue_python_in_parent() noexcept { end_fork(&Api::PyOS_AfterFork_Parent); }
+inline void continue_python_in_child() noexcept { end_fork(&Api::PyOS_AfterFork_Child); }
 
-// At the program's start: later, a fork could come between the making and this.
-inline const int fork_hooks_are_there = ::pthread_atfork(
-    prepare_python_for_fork, continue_python_in_parent, continue_python_in_child);
+inline int add_fork_hooks() noexcept {
+    return ::pthread_atfork(prepare_python_for_fork, continue_python_in_parent,
+                            continue_python_in_child);
+}
+/// At the program's start: later, a fork could come between the making and this. They are added a
+/// second time when Python is made, and then run before those of the process's state: os.fork comes
+/// with Python's lock and then takes that of the state, so all forks have to. The second run of the
+/// same fork does nothing.
+inline const int fork_hooks_are_there = add_fork_hooks();
 
 // --- the making ---
 
@@ -157,23 +190,25 @@ inline bool locale_is_ascii() noexcept {
 
 /// Starts Python as `python3` would be, without its signal handlers.
 inline void start(const Api& api, const std::string& program) {
+    // The program python3 does this by itself, a library does not.
+    if (api.Py_UTF8Mode != nullptr && *api.Py_UTF8Mode <= 0 && locale_is_ascii()) {
+        *api.Py_UTF8Mode = 1;
+    }
     if (!program.empty()) {
         // Python keeps the pointer.
         if (const wchar_t* const name = api.Py_DecodeLocale(program.c_str(), nullptr)) {
             api.Py_SetProgramName(name);
         }
     }
-    // The program python3 does this by itself, a library does not.
-    if (api.Py_UTF8Mode != nullptr && *api.Py_UTF8Mode <= 0 && locale_is_ascii()) {
-        *api.Py_UTF8Mode = 1;
-    }
     api.Py_InitializeEx(0);
 }
 
 /// Runs the helpers, and takes what they have. @pre the global lock
-inline void take_helpers(Interpreter& made) {
+inline void take_helpers(Interpreter& made, bool is_new) {
     const Api& api = made.api;
     Object* const names = api.PyDict_New();
+    api.PyDict_SetItemString(names, "is_new", is_new ? api.True : api.False);
+    api.PyDict_SetItemString(names, "__name__", api.PyUnicode_FromStringAndSize("helpers", 7));
     api.PyDict_SetItemString(names, "__builtins__", api.PyImport_ImportModule("builtins"));
     Object* const code = api.Py_CompileString(helpers, "<multiprocessing>", file_input);
     Object* const result = code != nullptr ? api.PyEval_EvalCode(code, names, names) : nullptr;
@@ -188,7 +223,8 @@ inline void take_helpers(Interpreter& made) {
     made.view = api.PyDict_GetItemString(names, "view");
     made.to_pickle = api.PyDict_GetItemString(names, "to_pickle");
     made.of_pickle = api.PyDict_GetItemString(names, "of_pickle");
-    made.flush_name = api.PyUnicode_FromStringAndSize("flush", 5);
+    made.pending = api.PyDict_GetItemString(names, "pending");
+    made.flush = api.PyDict_GetItemString(names, "flush");
 }
 
 inline std::unique_ptr<Interpreter> load_interpreter(std::string& program) {
@@ -208,6 +244,9 @@ inline const Interpreter& make_interpreter() {
         Making() { makes_interpreter = true; }
         ~Making() { makes_interpreter = false; }
     } const making;
+    static_cast<void>(state());  // its fork hooks come first, and so run last
+    static const int later_fork_hooks = add_fork_hooks();
+    static_cast<void>(later_fork_hooks);
     std::string program;
     std::unique_ptr<Interpreter> made = load_interpreter(program);
     check_version(made->api);
@@ -224,7 +263,7 @@ inline const Interpreter& make_interpreter() {
             if (!is_new) api.PyGILState_Release(before);
         }
     } const unlocking{made->api, is_new, before};
-    take_helpers(*made);
+    take_helpers(*made, is_new);
     made_interpreter.store(made.get(), std::memory_order_release);
     return *made.release();  // Python cannot be ended and started again
 }
@@ -242,11 +281,8 @@ inline KnownThread::~KnownThread() {
 }
 
 inline void flush_output() noexcept {
-    Object* const output = api().PySys_GetObject("stdout");
-    if (output == nullptr || output == api().None) return;
-    const Reference kept = Reference::to(output);
-    const Reference done(
-        api().PyObject_CallMethodObjArgs(output, interpreter().flush_name, nullptr));
+    if (api().PyList_Size(interpreter().pending) == 0) return;
+    const Reference done(api().PyObject_CallFunctionObjArgs(interpreter().flush, nullptr));
     if (!done) api().PyErr_Clear();  // as print() to a closed descriptor: there is nobody to tell
 }
 

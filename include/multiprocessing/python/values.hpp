@@ -95,9 +95,7 @@ struct Converter<T, Way::none> {
 
 template <>
 struct Converter<bool, Way::boolean> {
-    static Reference make(bool value) {
-        return Reference::to(value ? api().True : api().False);
-    }
+    static Reference make(bool value) { return Reference::to(value ? api().True : api().False); }
     static bool take(Object* object) { return to_bool(object); }
 };
 

@@ -58,7 +58,8 @@ inline Reference make_text(std::string_view text) {
     if (made == nullptr) {
         api().PyErr_Clear();
         if (!pickles::is_utf8(text)) {
-            throw ValueError("a text for Python must be UTF-8; send bytes as std::vector<std::byte>");
+            throw ValueError(
+                "a text for Python must be UTF-8; send bytes as std::vector<std::byte>");
         }
         throw std::bad_alloc();
     }
@@ -72,8 +73,8 @@ inline Reference make_bytes(std::string_view bytes) {
 
 inline Reference make_of_pickle(std::string_view bytes) {
     const Reference message = make_bytes(bytes);
-    return checked(api().PyObject_CallFunctionObjArgs(interpreter().of_pickle, message.get(),
-                                                      nullptr));
+    return checked(
+        api().PyObject_CallFunctionObjArgs(interpreter().of_pickle, message.get(), nullptr));
 }
 
 inline std::string to_pickle(Object* object) {
@@ -110,8 +111,8 @@ inline std::int64_t to_signed(Object* object, std::size_t bits) {
 inline std::uint64_t to_unsigned(Object* object, std::size_t bits) {
     const Reference index = index_of(object);
     const unsigned long long value = api().PyLong_AsUnsignedLongLong(index.get());
-    const bool failed = value == static_cast<unsigned long long>(-1) &&
-                        api().PyErr_Occurred() != nullptr;
+    const bool failed =
+        value == static_cast<unsigned long long>(-1) && api().PyErr_Occurred() != nullptr;
     if (failed) api().PyErr_Clear();
     const auto largest = std::numeric_limits<std::uint64_t>::max() >> (64 - bits);
     if (failed || value > largest) throw_too_large(bits, " without a sign");

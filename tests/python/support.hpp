@@ -1,0 +1,53 @@
+// What the tests of python.hpp share: whether there is a Python, and their module of it.
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <multiprocessing/futures.hpp>
+#include <multiprocessing/python.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "tests/pool/support.hpp"
+
+namespace support {
+
+/// Lets every process of the test find functions.py, before any of them makes an interpreter.
+inline const bool module_is_in_path = [] {
+    ::setenv("PYTHONPATH", std::filesystem::path(__FILE__).parent_path().c_str(), 1);
+    ::setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+    return true;
+}();
+
+/// Says whether Python can be used here; where not, why. A case is left out then.
+inline bool there_is_python() {
+    static const std::string reason = [] {
+        try {
+            mp::python::import("functions");
+            return std::string();
+        } catch (const mp::RuntimeError& error) {
+            return std::string(error.what());
+        }
+    }();
+    if (!reason.empty()) WARN("not tested: " << reason);
+    return reason.empty();
+}
+
+/// The function of the module functions.
+template <class Signature>
+mp::python::function<Signature> in_python(const std::string& name) {
+    return mp::python::function<Signature>("functions:" + name);
+}
+
+/// What an expression of Python is as a T.
+template <class T>
+T made(const std::string& expression) {
+    return in_python<T(std::string)>("make")(expression);
+}
+
+}  // namespace support
+
+using support::in_python;
+using support::made;
+using support::there_is_python;
