@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <fmt/format.h>
 #include <multiprocessing/futures.hpp>
 #include <multiprocessing/python.hpp>
 
