@@ -12,6 +12,11 @@
 
 #include "tests/pool/support.hpp"
 
+/// Python lives until the process ends, and keeps what it has where LeakSanitizer does not look.
+extern "C" [[gnu::used]] inline const char* __lsan_default_suppressions() {
+    return "leak:libpython3";
+}
+
 namespace support {
 
 /// Lets every process of the test find functions.py, before any of them makes an interpreter.
