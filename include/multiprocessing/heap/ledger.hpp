@@ -6,8 +6,8 @@
 //
 // A handle is noted once it is counted, and crossed out before its count is dropped. So a process
 // that is killed between the two steps leaves a count too many, and never one too few. What the
-// note needs is made before, so that they are a few instructions apart. SPDX-License-Identifier:
-// MIT
+// note needs is made before, so that they are a few instructions apart.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include <sys/single_threaded.h>

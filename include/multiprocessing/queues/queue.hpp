@@ -187,9 +187,8 @@ class Queue {
     /// @returns how many were put, which are the first ones. They are fewer than all when the time
     ///          was over, or when after the first one the queue was shut down or there was no
     ///          memory
-    /// @throws Full when none was put in time @throws ShutDown, ValueError, std::bad_alloc when
-    /// none
-    ///         was put
+    /// @throws Full when none was put in time
+    /// @throws ShutDown, ValueError, std::bad_alloc when none was put
     template <class Items>
         requires detail::item_range_of<Items, T>
     [[nodiscard]] std::size_t put_many(Items&& items, Timeout timeout) const {

@@ -5,8 +5,7 @@
 //
 // A process may be killed at any instruction. An item is put once the head of its record is stored,
 // or the head of the first record that was put with it. It is taken once the reader's position is
-// stored. Whoever finds a lock abandoned goes on from
-// there. SPDX-License-Identifier: MIT
+// stored. Whoever finds a lock abandoned goes on from there. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <atomic>
