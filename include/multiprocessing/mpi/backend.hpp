@@ -99,45 +99,23 @@ consteval auto node_call_refusal() {
 
 /// Gives a stream's items to an engine.
 template <class F, class View, class R, bool spread>
-class NodeSource final : public StreamSource<R> {
+class NodeSource final : public BatchSource<F, View, R, spread> {
   public:
     NodeSource(std::shared_ptr<NodeEngine> engine, F f, View view, std::size_t chunk_size)
-        : engine_(std::move(engine)),
-          f_(std::move(f)),
-          input_(std::move(view)),
-          chunk_size_(chunk_size) {}
-
-    std::shared_ptr<PendingCall> feed(std::size_t most, std::size_t& items) override {
-        using Element = std::ranges::range_reference_t<View>;
-        std::vector<Item> read;
-        input_.read(read, most, (std::min)(chunk_size_, most), [](Element&& element) -> Item {
-            return convert_item<F, Item, spread>(std::forward<Element>(element));
-        });
-        items = read.size();
-        if (read.empty()) return nullptr;
-        auto batch = make_batch<F, Item, spread>(f_, read, read.size(),
-                                                 static_cast<std::uint32_t>(chunk_size_));
-        batch->first_item = items_before_;
-        items_before_ += read.size();
-        return engine_->submit(std::move(batch), plain_sizes<F, Item, spread>(),
-                               {.of_stream = true});
-    }
-
-    void read(PendingCall& call, std::uint32_t chunk,
-              std::deque<ItemOutcome<R>>& outcomes) override {
-        read_outcomes<R>(*static_cast<PendingBatch&>(call), chunk, outcomes);
-    }
+        : BatchSource<F, View, R, spread>(std::move(f), std::move(view), chunk_size),
+          engine_(std::move(engine)) {}
 
     [[nodiscard]] Arrivals arrivals() const override { return engine_->arrivals(); }
 
   private:
-    using Item = StoredItem<F, std::ranges::range_reference_t<View>, spread>;
+    using typename BatchSource<F, View, R, spread>::Item;
+
+    std::shared_ptr<PendingCall> submit(BatchOwner batch) override {
+        return engine_->submit(std::move(batch), plain_sizes<F, Item, spread>(),
+                               {.of_stream = true});
+    }
 
     std::shared_ptr<NodeEngine> engine_;
-    F f_;
-    StreamInput<View> input_;
-    const std::size_t chunk_size_;
-    std::uint64_t items_before_ = 0;
 };
 
 /// Gives calls to an engine.

@@ -62,17 +62,11 @@ void read_outcomes(Batch& batch, std::uint32_t index, std::deque<ItemOutcome<R>>
     }
 }
 
-/// Gives a stream's items to a supervisor.
+/// Gives a stream's items, as batches, to whatever runs batches.
 template <class F, class View, class R, bool spread>
-class ProcessSource final : public StreamSource<R> {
+class BatchSource : public StreamSource<R> {
   public:
-    ProcessSource(std::shared_ptr<Supervisor> supervisor, F f, View view, std::size_t chunk_size)
-        : supervisor_(std::move(supervisor)),
-          f_(std::move(f)),
-          input_(std::move(view)),
-          chunk_size_(chunk_size) {}
-
-    std::shared_ptr<PendingCall> feed(std::size_t most, std::size_t& items) override {
+    std::shared_ptr<PendingCall> feed(std::size_t most, std::size_t& items) final {
         using Element = std::ranges::range_reference_t<View>;
         std::vector<Item> read;
         input_.read(read, most, (std::min)(chunk_size_, most), [](Element&& element) -> Item {
@@ -84,24 +78,44 @@ class ProcessSource final : public StreamSource<R> {
                                                  static_cast<std::uint32_t>(chunk_size_));
         batch->first_item = items_before_;
         items_before_ += read.size();
-        return supervisor_->submit(std::move(batch), {.of_stream = true});
+        return submit(std::move(batch));
     }
 
-    void read(PendingCall& call, std::uint32_t chunk,
-              std::deque<ItemOutcome<R>>& outcomes) override {
+    void read(PendingCall& call, std::uint32_t chunk, std::deque<ItemOutcome<R>>& outcomes) final {
         read_outcomes<R>(*static_cast<PendingBatch&>(call), chunk, outcomes);
     }
 
-    [[nodiscard]] Arrivals arrivals() const override { return supervisor_->arrivals(); }
-
-  private:
+  protected:
     using Item = StoredItem<F, std::ranges::range_reference_t<View>, spread>;
 
-    std::shared_ptr<Supervisor> supervisor_;
+    BatchSource(F f, View view, std::size_t chunk_size)
+        : f_(std::move(f)), input_(std::move(view)), chunk_size_(chunk_size) {}
+
+  private:
+    virtual std::shared_ptr<PendingCall> submit(BatchOwner batch) = 0;
+
     F f_;
     StreamInput<View> input_;
     const std::size_t chunk_size_;
     std::uint64_t items_before_ = 0;
+};
+
+/// Gives a stream's items to a supervisor.
+template <class F, class View, class R, bool spread>
+class ProcessSource final : public BatchSource<F, View, R, spread> {
+  public:
+    ProcessSource(std::shared_ptr<Supervisor> supervisor, F f, View view, std::size_t chunk_size)
+        : BatchSource<F, View, R, spread>(std::move(f), std::move(view), chunk_size),
+          supervisor_(std::move(supervisor)) {}
+
+    [[nodiscard]] Arrivals arrivals() const override { return supervisor_->arrivals(); }
+
+  private:
+    std::shared_ptr<PendingCall> submit(BatchOwner batch) override {
+        return supervisor_->submit(std::move(batch), {.of_stream = true});
+    }
+
+    std::shared_ptr<Supervisor> supervisor_;
 };
 
 }  // namespace multiprocessing::detail
