@@ -98,6 +98,11 @@ MULTIPROCESSING_INLINE void register_exit_handler() {
     if (!registered.exchange(true)) std::atexit(end_children_at_exit);
 }
 
+/// _exit. A call by its name would be bound by the loader in each forked child anew, for the parent
+/// never calls it; this address is found when the program starts.
+using ExitFunction = void(int);
+inline constinit ExitFunction* volatile exit_at_once = &::_exit;
+
 /// Leaves the child without the parent's atexit handlers and destructors.
 [[noreturn]] MULTIPROCESSING_INLINE void leave_child(int status) noexcept {
     if (another_thread_ends_process()) wait_for_end_of_process();  // with a status of its own
@@ -112,7 +117,8 @@ MULTIPROCESSING_INLINE void register_exit_handler() {
     } catch (...) {
         status = 1;  // there is nobody left to tell
     }
-    ::_exit(status);
+    exit_at_once(status);
+    ::_exit(status);  // not reached, which the compiler cannot see
 }
 
 MULTIPROCESSING_INLINE void report_exception(const std::string& process_name) noexcept {
@@ -130,6 +136,19 @@ MULTIPROCESSING_INLINE void report_exception(const std::string& process_name) no
 /// that forked children do not have to; -1 before.
 inline constinit std::atomic<int> null_device{-1};
 
+/// Calls, before the first fork, what otherwise only children call: the loader binds a function
+/// where it is first called, and would do so in each child anew, at several page faults each.
+MULTIPROCESSING_INLINE void bind_calls_of_children() noexcept {
+    static_cast<void>(::gettid());
+#if defined(__GLIBC__)
+    ::_IO_list_lock();
+#endif
+    for_each_open_stream([](std::FILE*) {});
+#if defined(__GLIBC__)
+    ::_IO_list_unlock();
+#endif
+}
+
 MULTIPROCESSING_INLINE int open_null_device() {
     int known = null_device.load(std::memory_order_relaxed);
     if (known >= 0) return known;
@@ -140,8 +159,8 @@ MULTIPROCESSING_INLINE int open_null_device() {
         fresh = make_pipe().read;
     }
     fresh = out_of_the_way(std::move(fresh));
-    // Called here once, so that the loader binds dup2 here, and not in every child anew.
-    checked(::dup2(fresh.get(), fresh.get()), "dup2");
+    bind_calls_of_children();
+    checked(::dup2(fresh.get(), fresh.get()), "dup2");  // for the same reason
     if (!null_device.compare_exchange_strong(known, fresh.get())) return known;
     return fresh.release();
 }
