@@ -32,7 +32,8 @@ namespace support {
 /// Ends a case that hangs, and checks at its end that no child, descriptor or name is left.
 class Tidy {
   public:
-    Tidy() {
+    /// @param times how many times the usual limit the case may take
+    explicit Tidy(unsigned times = 1) : watchdog_((sanitized ? 240u : 120u) * times) {
         // What the library opens once and keeps.
         (void)mp::detail::heap();
         mp::detail::lifeline();
@@ -49,7 +50,7 @@ class Tidy {
     }
 
   private:
-    Watchdog watchdog_{sanitized ? 240u : 120u};
+    Watchdog watchdog_;
     std::set<std::string> descriptors_;
     std::set<std::string> shm_;
 };

@@ -47,6 +47,8 @@ int rounds() {
     const char* const wish = std::getenv("MULTIPROCESSING_TEST_ROUNDS");
     return wish != nullptr ? std::atoi(wish) : 3;
 }
+/// How many times the usual limit a case may take, for so many rounds.
+unsigned limits() { return static_cast<unsigned>(1 + rounds() / 10); }
 
 /// A pool or an executor, by one interface.
 template <class Pool>
@@ -265,7 +267,7 @@ int try_once(Place place, Act what) {
 
 template <class Pool>
 void try_all(const char* name) {
-    const support::Tidy tidy;
+    const support::Tidy tidy(limits());
     for (const Place place :
          {Place::callback, Place::error_callback, Place::done_callback, Place::coroutine,
           Place::exit_hook, Place::log_handler, Place::forked_child}) {
@@ -349,7 +351,7 @@ TEST_CASE("Wherever a program may be, it may do anything with its executor",
 
 TEST_CASE("Every call that was taken is called back, however it races with close",
           "[pool][own_threads]") {
-    const support::Tidy tidy;
+    const support::Tidy tidy(limits());
     submit_against_close<mp::Pool>(20 * rounds());
     submit_against_close<mp::ThreadPool>(20 * rounds());
 }

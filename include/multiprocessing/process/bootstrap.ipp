@@ -6,8 +6,11 @@
 #include "multiprocessing/process/bootstrap.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio_ext.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -137,9 +140,18 @@ MULTIPROCESSING_INLINE void report_exception(const std::string& process_name) no
 inline constinit std::atomic<int> null_device{-1};
 
 /// Calls, before the first fork, what otherwise only children call: the loader binds a function
-/// where it is first called, and would do so in each child anew, at several page faults each.
+/// where it is first called, and would do so in each child anew, at several page faults each. None
+/// of these calls changes anything: those that could are given what they refuse.
 MULTIPROCESSING_INLINE void bind_calls_of_children() noexcept {
+    sigset_t none;
     static_cast<void>(::gettid());
+    static_cast<void>(::poll(nullptr, 0, 0));
+    static_cast<void>(::sigemptyset(&none));
+    static_cast<void>(::signal(-1, SIG_DFL));
+    static_cast<void>(::setpgid(0, -1));
+    static_cast<void>(::sched_getcpu());
+    static_cast<void>(::sched_setaffinity(0, 0, nullptr));
+    static_cast<void>(::syscall(SYS_gettid));
 #if defined(__GLIBC__)
     ::_IO_list_lock();
 #endif

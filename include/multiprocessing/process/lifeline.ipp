@@ -15,8 +15,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
-#include <cstdio>
+#include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "multiprocessing/detail/linkage.hpp"
@@ -117,8 +119,8 @@ MULTIPROCESSING_INLINE std::vector<int> lifelines_for_child(bool dies_with_paren
 }
 
 MULTIPROCESSING_INLINE Descriptor reopen_lifeline(int read) {
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", read);
+    char path[32] = "/proc/self/fd/";
+    *std::to_chars(path + std::strlen(path), std::end(path), read).ptr = '\0';
     Descriptor own = try_to_open([&] {
         return retry_on_eintr([&] { return ::open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); });
     });
