@@ -130,6 +130,7 @@
 #include "multiprocessing/process.ipp"
 #include "multiprocessing/process/bootstrap.ipp"
 #include "multiprocessing/process/child.ipp"
+#include "multiprocessing/process/cooling.ipp"
 #include "multiprocessing/process/descendants.ipp"
 #include "multiprocessing/process/exit_hooks.ipp"
 #include "multiprocessing/process/fork_hooks.ipp"

@@ -39,8 +39,9 @@ struct Letter {
 struct Blocks {
     std::vector<std::unique_ptr<std::byte[]>> blocks;
 
-    static std::byte* grow(void* context, std::byte* block, std::size_t used,
+    static std::byte* grow(void* context, std::byte* block, std::size_t used, std::size_t needed,
                            std::size_t& capacity) {
+        CHECK((used < needed && needed <= capacity));
         auto& self = *static_cast<Blocks*>(context);
         capacity += 5;
         self.blocks.push_back(std::make_unique<std::byte[]>(capacity));

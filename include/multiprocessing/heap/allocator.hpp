@@ -51,11 +51,17 @@ class Allocator {
     /// The same, with all bytes zero; pages of a large block are not touched for it.
     [[nodiscard]] Offset allocate_zeroed(std::size_t size);
 
+    /// The same as allocate, for a block whose first `filled` bytes will be written at once: their
+    /// pages are taken in one go, which costs less than one by one as they are touched.
+    [[nodiscard]] Offset allocate_to_fill(std::size_t size, std::size_t filled);
+
     /// Takes back a block. @pre `block` came from allocate and is not free
-    [[gnu::hot]] void deallocate(Offset block) noexcept {
+    /// @param may_rest whether its pages may stay for a moment, because one of its kind will be
+    ///        needed soon
+    [[gnu::hot]] void deallocate(Offset block, bool may_rest = false) noexcept {
         const auto page = static_cast<std::uint32_t>(block / page_size);
         const RunWord run = large_.runs().run(page);
-        if (run.kind() != RunWord::span) return large_.deallocate(page, run.pages());
+        if (run.kind() != RunWord::span) return large_.deallocate(page, run.pages(), may_rest);
         spans_.deallocate(block, page, run);
     }
 
@@ -85,6 +91,10 @@ class Allocator {
     /// Returns how many bytes lie before the part of the segment that is not in use: what has been
     /// used of its address space.
     [[nodiscard]] std::size_t used_space() const noexcept { return large_.runs().used_space(); }
+
+    /// See PageRuns::cool and cool_at_once.
+    bool cool() noexcept { return large_.runs().cool(); }
+    void cool_at_once() noexcept { large_.runs().cool_at_once(); }
 
     /// Puts in order what a killed process was in the middle of. Nothing waits for that: the one
     /// who notices that a process has died calls it, so that nothing lies around until somebody

@@ -40,7 +40,8 @@ class LargeBlocks {
     [[nodiscard]] Offset allocate(std::size_t size, bool* zero);
 
     /// Takes back a block of so many pages. @param first its first page
-    void deallocate(std::uint32_t first, std::uint32_t pages) noexcept;
+    /// @param may_rest see PageRuns::give_back
+    void deallocate(std::uint32_t first, std::uint32_t pages, bool may_rest = false) noexcept;
 
     /// Takes a run of pages, also from the spare ones. It may not be mapped.
     /// @throws std::bad_alloc when the segment has no room for it

@@ -41,8 +41,8 @@ MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero
     return Offset{run.first} * page_size;
 }
 
-MULTIPROCESSING_INLINE void LargeBlocks::deallocate(std::uint32_t first,
-                                                    std::uint32_t pages) noexcept {
+MULTIPROCESSING_INLINE void LargeBlocks::deallocate(std::uint32_t first, std::uint32_t pages,
+                                                    bool may_rest) noexcept {
     if (pages <= LargeBlocksState::most_spare_pages) {
         std::atomic<std::uint32_t>& spare = state_.spare_runs[class_of_units(pages)];
         std::uint32_t none = 0;
@@ -53,7 +53,7 @@ MULTIPROCESSING_INLINE void LargeBlocks::deallocate(std::uint32_t first,
             return;
         }
     }
-    runs_.give_back(first);
+    runs_.give_back(first, may_rest);
 }
 
 MULTIPROCESSING_INLINE PageRuns::Run LargeBlocks::take_run(std::size_t pages) {

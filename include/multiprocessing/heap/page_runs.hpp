@@ -12,7 +12,8 @@
 // A free run is warm or cold. A warm one has kept its pages, because new pages cost ten times what
 // it costs to fill them (1 MiB through a queue: 850 µs instead of 40); a cold one has none. Warm
 // runs keep their size, for the next request of it. A few of each size and 8 MiB in all may stay;
-// beyond that, those that were freed first become cold. Only cold runs are joined.
+// beyond that, those that were freed first become cold: at once, or after a moment's rest where
+// there is a HeapCooling. Only cold runs are joined.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -77,6 +78,16 @@ struct PageRecord {
 };
 static_assert(sizeof(PageRecord) == 32);
 
+/// What lets a process keep more warm memory for a moment, and gives it back after that. Who has
+/// threads for it provides it, see process/cooling.hpp.
+struct HeapCooling {
+    /// Returns how many pages may be warm.
+    std::uint64_t (*most_pages)() noexcept;
+    /// Sees to it that PageRuns::cool is called until it returns false. @returns whether it does
+    bool (*begin)(const Segment&) noexcept;
+};
+inline constinit std::atomic<const HeapCooling*> heap_cooling{nullptr};
+
 /// The runs' part of the segment's first pages. `lock` guards all but the frontier.
 struct PageRunsState {
     static constexpr unsigned classes = class_of_units(RunWord::most_pages) + 1;
@@ -94,6 +105,9 @@ struct PageRunsState {
     std::uint64_t warm_pages;             // in warm runs
     std::uint32_t oldest;                 // the warm run that was freed first
     std::uint32_t newest;                 // and last
+    std::uint32_t rested;                 // the newest one at the last pause's begin, 0 none
+    std::uint32_t unused_too;             //
+    std::uint64_t pause_begin;            // ms of the monotonic clock
     RobustMutex lock;
     RobustMutex cleaning;  // its holder owns the runs that are leaving; locked before `lock`
     Bins warm;
@@ -137,7 +151,16 @@ class PageRuns {
     Run take_warm(std::uint32_t pages) noexcept;
 
     /// Gives a run back. Its pages may be kept for the next one.
-    void give_back(std::uint32_t first) noexcept;
+    /// @param may_rest whether they may be kept for a moment where they are many, see HeapCooling
+    void give_back(std::uint32_t first, bool may_rest = false) noexcept;
+
+    /// Takes the pages from the warm runs that have not been needed for cooling_pause or longer,
+    /// until 8 MiB are left. @returns whether more than that is warm
+    bool cool() noexcept;
+    static constexpr std::uint64_t cooling_pause = 400;  // ms
+
+    /// Takes the pages from warm runs until 8 MiB are left.
+    void cool_at_once() noexcept;
 
     /// Gives a run back that was taken but not touched.
     void give_back_untouched(Run run) noexcept;
@@ -220,7 +243,9 @@ class PageRuns {
     void give_back_cold(std::uint32_t first) noexcept;
     /// Takes the pages from warm runs until they have at most `limit` pages.
     void shrink_warm(std::uint64_t limit) noexcept;
-    std::uint32_t take_oldest_warm(std::uint64_t limit) noexcept;
+    std::uint32_t take_oldest_warm(std::uint64_t limit, bool only_rested = false) noexcept;
+    /// Returns whether cool was last called a pause ago, and begins a new pause if so.
+    bool begin_pause() noexcept;
     /// Takes the pages from a leaving run. @pre the caller holds `cleaning`
     void clean(std::uint32_t first) noexcept;
     /// Does what a killed holder of `cleaning` has left to do.

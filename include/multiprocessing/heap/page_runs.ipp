@@ -6,6 +6,8 @@
 
 #include "multiprocessing/heap/page_runs.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <bit>
 #include <exception>
@@ -50,23 +52,58 @@ MULTIPROCESSING_INLINE PageRuns::Run PageRuns::take_warm(std::uint32_t pages) no
     return take_warm_locked(pages, 0);
 }
 
-MULTIPROCESSING_INLINE void PageRuns::give_back(std::uint32_t first) noexcept {
+MULTIPROCESSING_INLINE void PageRuns::give_back(std::uint32_t first, bool may_rest) noexcept {
+    constexpr std::uint32_t little = warm_limit / 64;
     const std::uint32_t pages = run(first).pages();
-    bool is_kept = 2 * pages <= warm_limit;
-    bool too_many = false;
+    const HeapCooling* const cooling =
+        may_rest ? heap_cooling.load(std::memory_order_acquire) : nullptr;
+    bool is_kept = 2 * pages <= warm_limit ||
+                   (cooling != nullptr && 2 * std::uint64_t{pages} <= cooling->most_pages());
+    bool is_much = false;
     if (is_kept) {
         const Guard guard(*this);
+        // What rests is left alone: others do not take its place, and little is no matter.
+        const bool some_rest = state_.warm_pages > warm_limit;
         // A few are enough for those that come and go. After many were held, most go back.
-        is_kept = state_.warm_counts[class_of_units(pages)] < most_warm(pages);
+        is_kept = state_.warm_counts[class_of_units(pages)] < most_warm(pages) &&
+                  (cooling != nullptr || !some_rest || pages <= little);
         if (is_kept) {
             set_run(first, {RunWord::warm, pages});  // commits
             insert_warm(first, pages);
-            too_many = state_.warm_pages > warm_limit;
+            is_much = state_.warm_pages > warm_limit && (cooling != nullptr || !some_rest);
         }
     }
     if (!is_kept) give_back_cold(first);
-    if (too_many) shrink_warm(warm_limit);
+    if (!is_much) return;
+    const bool is_cooled = cooling != nullptr && cooling->begin(segment_);
+    shrink_warm(is_cooled ? std::max<std::uint64_t>(cooling->most_pages(), warm_limit)
+                          : warm_limit);
 }
+
+MULTIPROCESSING_INLINE bool PageRuns::begin_pause() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto milliseconds = static_cast<std::uint64_t>(now.tv_sec) * 1'000 +
+                              static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+    const Guard guard(*this);
+    if (milliseconds - state_.pause_begin < cooling_pause) return false;
+    state_.pause_begin = milliseconds;
+    return true;
+}
+
+MULTIPROCESSING_INLINE bool PageRuns::cool() noexcept {
+    // Several processes may cool the heap, and each of them comes by after a pause of its own.
+    const bool is_over = begin_pause();
+    if (is_over) {
+        const RobustLock cleaner(state_.cleaning, [this] { finish_cleaning(); });
+        while (const std::uint32_t first = take_oldest_warm(warm_limit, true)) clean(first);
+    }
+    const Guard guard(*this);
+    if (is_over) state_.rested = state_.newest;
+    return state_.warm_pages > warm_limit;
+}
+
+MULTIPROCESSING_INLINE void PageRuns::cool_at_once() noexcept { shrink_warm(warm_limit); }
 
 MULTIPROCESSING_INLINE void PageRuns::give_back_untouched(Run run) noexcept {
     if (run.has_pages) return give_back(run.first);
@@ -235,6 +272,7 @@ MULTIPROCESSING_INLINE void PageRuns::remove_warm(std::uint32_t first,
     (record.newer != 0 ? records_[record.newer].older : state_.newest) = record.older;
     state_.warm_pages -= pages;
     --state_.warm_counts[class_of_units(pages)];
+    if (state_.rested == first) state_.rested = record.older;
 }
 
 MULTIPROCESSING_INLINE void PageRuns::remove_cold(std::uint32_t first,
@@ -279,9 +317,11 @@ MULTIPROCESSING_INLINE void PageRuns::shrink_warm(std::uint64_t limit) noexcept 
     while (const std::uint32_t first = take_oldest_warm(limit)) clean(first);
 }
 
-MULTIPROCESSING_INLINE std::uint32_t PageRuns::take_oldest_warm(std::uint64_t limit) noexcept {
+MULTIPROCESSING_INLINE std::uint32_t PageRuns::take_oldest_warm(std::uint64_t limit,
+                                                                bool only_rested) noexcept {
     const Guard guard(*this);
-    const std::uint32_t first = state_.warm_pages > limit ? state_.oldest : 0;
+    const bool is_due = state_.warm_pages > limit && (!only_rested || state_.rested != 0);
+    const std::uint32_t first = is_due ? state_.oldest : 0;
     if (first != 0) {
         const std::uint32_t pages = run(first).pages();
         remove_warm(first, pages);
@@ -318,7 +358,7 @@ MULTIPROCESSING_INLINE void PageRuns::rebuild() noexcept {
     state_.warm = {};
     state_.cold = {};
     std::fill(std::begin(state_.warm_counts), std::end(state_.warm_counts), std::uint16_t{0});
-    state_.oldest = state_.newest = 0;
+    state_.oldest = state_.newest = state_.rested = 0;
     state_.warm_pages = 0;
     walk([this](std::uint32_t first, RunWord word) {
         const std::uint32_t pages = word.pages();

@@ -213,11 +213,15 @@ inline Offset take_spare(std::size_t size) noexcept {
         family_heap.at_covered(spare != 0 ? spare : family_heap.allocator().allocate(size)));
 }
 
+/// The same for a block whose first `filled` bytes will be written at once.
+[[nodiscard]] void* allocate_to_fill(std::size_t size, std::size_t filled);
+
 /// The same with all bytes zero; pages of a large block are taken only as they are touched.
 [[nodiscard]] void* allocate_zeroed(std::size_t size);
 
 /// Takes a block back; the pages of a large one are returned to the system. nullptr is fine.
-inline void deallocate(void* block) noexcept {
+/// @param may_rest that may be a moment later: one of its kind will be needed soon
+inline void deallocate(void* block, bool may_rest = false) noexcept {
     if (block == nullptr) return;
     note_given_away(block);
     Heap& family_heap = heap();
@@ -228,7 +232,7 @@ inline void deallocate(void* block) noexcept {
         const unsigned size_class = allocator.class_of(place);
         if (size_class < SpareBlocks::classes && spares->keep(size_class, place)) return;
     }
-    allocator.deallocate(place);
+    allocator.deallocate(place, may_rest);
 }
 
 }  // namespace multiprocessing::detail

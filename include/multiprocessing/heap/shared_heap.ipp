@@ -133,6 +133,13 @@ MULTIPROCESSING_INLINE Heap& open_inherited_heap(const Inheritance& inheritance)
     return install_heap(Heap::create(create_family_segment()));
 }
 
+MULTIPROCESSING_INLINE void* allocate_to_fill(std::size_t size, std::size_t filled) {
+    if (size <= largest_small_block) return allocate(size);
+    Heap& family_heap = heap();
+    return note_taken_over(
+        family_heap.at_covered(family_heap.allocator().allocate_to_fill(size, filled)));
+}
+
 MULTIPROCESSING_INLINE void* allocate_zeroed(std::size_t size) {
     Heap& family_heap = heap();
     if (const Offset spare = take_spare(size)) {

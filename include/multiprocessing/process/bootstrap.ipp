@@ -27,6 +27,7 @@
 #include "multiprocessing/detail/open_streams.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/heap.hpp"
+#include "multiprocessing/process/cooling.hpp"
 #include "multiprocessing/process/exit_hooks.hpp"
 #include "multiprocessing/process/fork_hooks.hpp"
 #include "multiprocessing/process/lifeline.hpp"
@@ -116,6 +117,7 @@ inline constinit ExitFunction* volatile exit_at_once = &::_exit;
         });
         flush_standard_streams();
         flush_open_streams();
+        cool_heap_now();
         heap().family()[self()].exit_status.store(status & 0xFF);
     } catch (...) {
         status = 1;  // there is nobody left to tell
@@ -171,7 +173,9 @@ MULTIPROCESSING_INLINE int open_null_device() {
         fresh = make_pipe().read;
     }
     fresh = out_of_the_way(std::move(fresh));
+    // Once in each process that has relatives, as this call.
     bind_calls_of_children();
+    keep_heap_warm();
     checked(::dup2(fresh.get(), fresh.get()), "dup2");  // for the same reason
     if (!null_device.compare_exchange_strong(known, fresh.get())) return known;
     return fresh.release();

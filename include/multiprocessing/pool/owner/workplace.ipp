@@ -78,6 +78,7 @@ MULTIPROCESSING_INLINE Workplace::~Workplace() {
     for (const Offset message : former_exit_messages) destroy_payload(heap().at(message));
     drop_setup(*board);
     free_board(*board);
+    heap().allocator().cool_at_once();  // what its messages left to rest
 }
 
 MULTIPROCESSING_INLINE void Workplace::open(const std::weak_ptr<void>& owner) {

@@ -71,7 +71,7 @@ inline std::span<std::byte> room_for_message(Batch& batch) noexcept {
 [[gnu::hot]] bool set_plain_message(Batch& batch, const void* factory, const void* function);
 
 /// Gives a batch its message. @throws std::bad_alloc
-void set_message(Batch& batch, OutputArchive& archive);
+void set_message(Batch& batch, OutputArchive& archive, PayloadRoom& room);
 
 template <class T>
 constexpr std::size_t plain_size() noexcept {
@@ -112,7 +112,8 @@ template <class F, class Item, bool spread, class Range>
                               reinterpret_cast<const void*>(f));
         if (is_set) return batch;
     }
-    OutputArchive archive(room_for_message(*batch));
+    PayloadRoom room;
+    OutputArchive archive(room.growth(), room_for_message(*batch));
     archive(RunnerFactory{Runner::receive}, f);
     if constexpr (!bitwise<Item>) {
         auto* const starts = batch->at<std::uint64_t>(batch->chunk_starts);
@@ -121,7 +122,7 @@ template <class F, class Item, bool spread, class Range>
             write_sized(archive, item);
         });
     }
-    set_message(*batch, archive);
+    set_message(*batch, archive, room);
     return batch;
 }
 

@@ -42,7 +42,7 @@ MULTIPROCESSING_INLINE void discard_contents(Batch& batch) noexcept {
         const auto* const place =
             lies_in_batch ? batch.at<std::byte>(message - batch.whole.batch) : heap().at(message);
         drop_handles(PayloadView(place).handles());
-        if (!lies_in_batch) deallocate(heap().at(message));
+        if (!lies_in_batch) deallocate(heap().at(message), true);
     }
 }
 
@@ -101,12 +101,12 @@ MULTIPROCESSING_INLINE bool set_plain_message(Batch& batch, const void* factory,
     return true;
 }
 
-MULTIPROCESSING_INLINE void set_message(Batch& batch, OutputArchive& archive) {
+MULTIPROCESSING_INLINE void set_message(Batch& batch, OutputArchive& archive, PayloadRoom& room) {
     if (payload_size(archive) <= small_message) {
         write_payload(archive, batch.at<std::byte>(place_of_message(batch)));
         batch.message = batch.whole.batch + place_of_message(batch);
     } else {
-        batch.message = heap().offset_of(make_payload(archive));
+        batch.message = heap().offset_of(room.finish(archive));
     }
 }
 

@@ -118,8 +118,11 @@ class SegmentWriter {
     /// Commits the results that were added since the last time.
     [[gnu::hot]] void commit();
 
+  private:
+    PayloadRoom room_;
+
   protected:
-    OutputArchive archive_;
+    OutputArchive archive_{room_.growth()};
     std::uint32_t count_ = 0;
     const bool each_;
 

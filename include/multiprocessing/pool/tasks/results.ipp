@@ -100,8 +100,7 @@ MULTIPROCESSING_INLINE void SegmentWriter::commit() {
     archive_.overwrite(0, &head, sizeof head);
     // The one store that commits the results. release: pairs with the acquire loads in
     // committed_items and segments_of.
-    chunk_.output.store(heap().offset_of(make_payload(archive_)), std::memory_order_release);
-    archive_.clear();
+    chunk_.output.store(heap().offset_of(room_.finish(archive_)), std::memory_order_release);
     archive_(SegmentHead{});
     first_ += count_;
     count_ = 0;

@@ -29,8 +29,10 @@ namespace multiprocessing::detail {
 struct Growth {
     /// Returns a new block of at least `capacity` bytes, and stores its true size in `capacity`.
     /// The function copies the `used` bytes at `block` to the beginning of the new block. The old
-    /// block is then the function's to dispose of.
-    std::byte* (*grow)(void* context, std::byte* block, std::size_t used, std::size_t& capacity);
+    /// block is then the function's to dispose of. So many bytes as `needed` will be used at once,
+    /// these included.
+    std::byte* (*grow)(void* context, std::byte* block, std::size_t used, std::size_t needed,
+                       std::size_t& capacity);
     void* context;
 };
 
@@ -108,6 +110,12 @@ class OutputArchive : public cereal::detail::OutputArchiveBase,
         current_ = begin_;
         handles_.clear();
         forget_shared();
+    }
+    /// Forgets what was written, and writes to `first` from now on. For archives with a Growth.
+    void restart(std::span<std::byte> first) noexcept {
+        begin_ = first.data();
+        end_ = begin_ + first.size();
+        clear();
     }
     /// Forgets what was written after the first `size` bytes.
     void truncate(std::size_t size) noexcept {

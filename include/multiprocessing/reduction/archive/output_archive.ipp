@@ -23,7 +23,8 @@ MULTIPROCESSING_INLINE void OutputArchive::write_descriptor(int fd) {
 [[gnu::noinline]] MULTIPROCESSING_INLINE void OutputArchive::grow(std::size_t size) {
     const std::size_t used = this->size();
     if (size > PTRDIFF_MAX - used) throw std::bad_alloc();
-    std::size_t capacity = used + size;
+    const std::size_t needed = used + size;
+    std::size_t capacity = needed;
     // Doubling makes the copies of a growing message linear in its size.
     if (const auto twice = 2 * static_cast<std::size_t>(end_ - begin_); capacity < twice) {
         capacity = twice;
@@ -31,7 +32,7 @@ MULTIPROCESSING_INLINE void OutputArchive::write_descriptor(int fd) {
         capacity = 64;
     }
     std::byte* const block = growth_.grow != nullptr
-                                 ? growth_.grow(growth_.context, begin_, used, capacity)
+                                 ? growth_.grow(growth_.context, begin_, used, needed, capacity)
                                  : grow_locally(used, capacity);
     begin_ = block;
     current_ = block + used;

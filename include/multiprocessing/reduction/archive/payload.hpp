@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/copy.hpp"
 #include "multiprocessing/detail/sanitizers.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/reduction/archive/archive.hpp"
@@ -81,7 +82,7 @@ inline std::size_t payload_size(OutputArchive& archive) noexcept {
     std::memcpy(place, &header, sizeof(header));
     // The archive may have written it there in the first place.
     if (content.data() != place + sizeof(header) && !content.empty()) {
-        std::memcpy(place + sizeof(header), content.data(), content.size());
+        copy_bytes(place + sizeof(header), content.data(), content.size());
     }
     auto* const table =
         reinterpret_cast<std::uint64_t*>(place + sizeof(header) + padded_to_8(content.size()));
@@ -99,10 +100,42 @@ inline std::size_t payload_size(OutputArchive& archive) noexcept {
 /// @returns the block; the last one who needs it frees it with destroy_payload
 /// @throws std::bad_alloc when the heap is full
 inline void* make_payload(OutputArchive& archive, std::size_t prefix = 0) {
-    auto* const block = static_cast<std::byte*>(allocate(prefix + payload_size(archive)));
+    const std::size_t size = prefix + payload_size(archive);
+    auto* const block = static_cast<std::byte*>(allocate_to_fill(size, size));
     write_payload(archive, block + prefix);
     return block;
 }
+
+/// Memory for an archive whose message may become large: memory of its own while the message is
+/// small, and from large_size on a block of the heap, in which the message then stays.
+class PayloadRoom {
+  public:
+    static constexpr std::size_t large_size = std::size_t{32} << 10;  // bytes
+
+    PayloadRoom() = default;
+    PayloadRoom(const PayloadRoom&) = delete;
+    PayloadRoom& operator=(const PayloadRoom&) = delete;
+    ~PayloadRoom();
+
+    /// Returns what gives this memory to an archive, which must not outlive the room.
+    [[nodiscard]] Growth growth() noexcept { return {grow, this}; }
+
+    /// Returns the message as a payload, see make_payload. The archive starts again after that, in
+    /// the room's own memory.
+    void* finish(OutputArchive& archive);
+
+  private:
+    static std::byte* grow(void* context, std::byte* old, std::size_t used, std::size_t needed,
+                           std::size_t& capacity);
+    std::byte* grow_own(std::byte* old, std::size_t used, std::size_t capacity);
+    std::byte* grow_in_heap(const std::byte* old, std::size_t used, std::size_t needed,
+                            std::size_t capacity);
+
+    std::byte* own_ = nullptr;    // of malloc
+    std::byte* block_ = nullptr;  // of the heap
+    std::size_t own_size_ = 0;
+    std::size_t block_size_ = 0;
+};
 
 /// Serialises a message of which it is not known yet whether it is small. The bytes go to memory of
 /// its own at first. When that is full, they go straight to a block of the heap, so that a large
@@ -137,7 +170,8 @@ class PayloadBuilder {
     }
 
   private:
-    static std::byte* grow(void* context, std::byte* old, std::size_t used, std::size_t& capacity);
+    static std::byte* grow(void* context, std::byte* old, std::size_t used, std::size_t needed,
+                           std::size_t& capacity);
 
     const std::size_t prefix_;
     alignas(8) std::byte first_[small_size];
@@ -148,7 +182,7 @@ class PayloadBuilder {
 /// Frees a payload and drops the handles in it.
 inline void destroy_payload(void* payload) noexcept {
     drop_handles(PayloadView(payload).handles());
-    deallocate(payload);
+    deallocate(payload, true);
 }
 
 /// Reads a payload where it lies. The payload must outlive the reader.

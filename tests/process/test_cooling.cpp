@@ -1,0 +1,119 @@
+// process/cooling.hpp: the pages of large messages stay for the next ones, and for no longer than a
+// second.
+// SPDX-License-Identifier: MIT
+#include "tests/process/support.hpp"
+
+#include <multiprocessing/pool.hpp>
+#include <multiprocessing/queues.hpp>
+
+#include <sys/resource.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/nothing_left.hpp"
+
+namespace {
+
+using support::eventually;
+using support::NothingLeft;
+using Bytes = std::vector<char>;
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr std::size_t kept_for_good = 8 * mib + mib;  // and what else the test needs
+
+std::size_t memory() { return mp::detail::heap().segment().memory(); }
+
+Bytes give_back(const Bytes& bytes) { return bytes; }
+std::size_t size_of(const Bytes& bytes) { return bytes.size(); }
+
+/// Sends a message of 32 MiB and receives it.
+void pass(mp::Queue<Bytes>& queue) {
+    queue.put(Bytes(32 * mib));
+    REQUIRE(queue.get().size() == 32 * mib);
+}
+
+}  // namespace
+
+TEST_CASE("What a large message leaves rests for a moment, and then goes", "[cooling]") {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::detail::keep_heap_warm();
+    const std::size_t before = memory();
+    mp::Queue<Bytes> queue;
+    pass(queue);
+    CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
+    // The thread that has seen to it ends.
+    CHECK(eventually([] { return mp::detail::cooling_process.load() == 0; }));
+    pass(queue);
+    CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
+}
+
+TEST_CASE("A message takes the pages of the one before", "[cooling]") {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::detail::keep_heap_warm();
+    mp::Queue<Bytes> queue;
+    const Bytes bytes(32 * mib);
+    const auto faults_of_put = [&] {
+        rusage begin{}, end{};
+        ::getrusage(RUSAGE_SELF, &begin);
+        queue.put(bytes);
+        ::getrusage(RUSAGE_SELF, &end);
+        return end.ru_minflt - begin.ru_minflt;
+    };
+    // On a slow machine the pages may have gone meanwhile; not each time.
+    CHECK(eventually([&] {
+        const long faults = faults_of_put();
+        (void)queue.get();
+        return faults < 100;
+    }));
+}
+
+TEMPLATE_TEST_CASE("A pool that has ended keeps nothing, one that is idle next to nothing",
+                   "[cooling]", START_METHODS) {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::Queue<int> opened;  // so that what the heap itself needs is there before
+    const std::size_t before = memory();
+    {
+        mp::BasicPool<TestType> pool(2);
+        for (int i = 0; i < 4; ++i) {
+            REQUIRE(pool.apply(give_back, Bytes(20 * mib)).size() == 20 * mib);
+        }
+        CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
+        REQUIRE(pool.apply(size_of, Bytes(64 * mib)) == 64 * mib);
+    }
+    CHECK(memory() <= before + kept_for_good);
+}
+
+TEMPLATE_TEST_CASE("A process that ends cools what it has freed", "[cooling]", START_METHODS) {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::Queue<Bytes> queue;
+    const std::size_t before = memory();
+    queue.put(Bytes(48 * mib));
+    mp::BasicProcess<TestType> reader([](mp::Queue<Bytes> from) { (void)from.get(); }, queue);
+    reader.start();
+    reader.join();
+    CHECK(reader.exitcode() == 0);
+    CHECK(memory() <= before + kept_for_good);
+}
+
+TEST_CASE("What a killed process has left to rest goes with the next large message", "[cooling]") {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::detail::keep_heap_warm();
+    const std::size_t before = memory();
+    mp::Queue<Bytes> queue;
+    queue.put(Bytes(48 * mib));
+    mp::ForkProcess reader([&] {
+        (void)queue.get();
+        ::raise(SIGKILL);
+    });
+    reader.start();
+    reader.join();
+    CHECK(reader.exitcode() == -SIGKILL);
+    pass(queue);
+    CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
+}
