@@ -296,6 +296,8 @@ class CurrentProcess {
     void set_authkey(std::string key) const { detail::state().set_authkey(std::move(key)); }
     [[nodiscard]] bool is_alive() const noexcept { return true; }
     /// @}
+    /// Returns nothing, because this process runs. (It has no sentinel; CPython's is a ValueError.)
+    [[nodiscard]] std::optional<int> exitcode() const noexcept { return std::nullopt; }
 
     friend std::string text_of(const CurrentProcess& process) { return process.text(); }
 

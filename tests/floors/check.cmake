@@ -9,12 +9,12 @@ cmake_minimum_required(VERSION 3.23)
 cmake_path(ABSOLUTE_PATH ROOT NORMALIZE)
 
 # One line a part: its floor, then its headers (as regular expressions, below multiprocessing/).
-# foo.hpp and the folder foo/ are one part. Parts of one floor do not know each other.
+# foo.hpp and the folder foo/ are one part. Parts of one floor do not know each other. The first of a
+# line is the one that may have rooms.
 set(parts
   "0 errors timeout detail"
   "1 heap"
-  "2 synchronize"
-  "2 reduction"
+  "2 reduction synchronize"
   "2 logging"
   "3 process start_method util"
   "4 queues"
@@ -96,7 +96,7 @@ function(find_room header words variable)
   list(GET words 0 part)
   set(room_${variable} "" PARENT_SCOPE)
   set(room_floor_${variable} "" PARENT_SCOPE)
-  if(NOT DEFINED rooms_of_${part} OR header STREQUAL "multiprocessing/${part}.hpp")
+  if(NOT DEFINED rooms_of_${part} OR NOT header MATCHES "^multiprocessing/${part}/")
     return()
   endif()
   foreach(line IN LISTS rooms_of_${part})

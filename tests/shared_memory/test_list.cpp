@@ -266,8 +266,19 @@ TEST_CASE("ShareableList gives text a place by its bytes, and refuses what no li
     }
     const ShareableList zeros({"a\0b\0\0"s, bytes_of("\0\0"s)});
     zeros.shm().unlink();
-    REQUIRE(zeros[0] == "a\0b"s);  // those at the end are lost, as in Python
-    REQUIRE(zeros[1] == bytes_of(""));
+    REQUIRE(zeros[0] == "a\0b\0\0"s);
+    REQUIRE(zeros[1] == bytes_of("\0\0"s));
+    zeros[0] = "12345678";  // the whole place
+    REQUIRE(zeros[0] == "12345678");
+    zeros[0] = "1234567\0"s;
+    REQUIRE(zeros[0] == "1234567\0"s);
+    zeros[0] = "1234567";
+    REQUIRE(zeros[0] == "1234567");
+    const ShareableList longest_exact({std::string(999'999, '\0'), std::string(1'000'000, '\0')});
+    longest_exact.shm().unlink();
+    REQUIRE(longest_exact.format() == "999999s 1000008s");
+    REQUIRE(longest_exact.get<std::string>(0).size() == 999'999);
+    REQUIRE(longest_exact[1] == "");
 
     const ShareableList largest({std::string(9'999'991, 'x')});
     largest.shm().unlink();
@@ -459,7 +470,7 @@ TEST_CASE("Python reads and changes the lists that C++ makes", "[shm][python]") 
     NothingLeft nothing_left;
     const ShareableList list({1, INT64_MIN, 2.5, -0.1, "text", "",
                               "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", true, false, std::nullopt,
-                              bytes_of("by\0tes"s), bytes_of(""), "trailing\0\0"s,
+                              bytes_of("by\0tes"s), bytes_of(""), "trailing",
                               std::string(3'000, 'x'), std::nullopt});
     nothing_left.made(list.shm().name());
     const std::string seen = python("items = ShareableList(name=sys.argv[1])\n"
@@ -492,6 +503,19 @@ TEST_CASE("Python reads and changes the lists that C++ makes", "[shm][python]") 
                    "print(items[0], items[13], items.format[:3])",
                    {list.shm().name()}) == "17 short qqx");
     list.shm().unlink();
+
+    const ShareableList zeros({"trailing\0\0"s, bytes_of("\0"s), bytes_of("\0\0"s)});
+    nothing_left.made(zeros.shm().name());
+    REQUIRE(python("items = ShareableList(name=sys.argv[1])\n"
+                   "print(items)\n"
+                   "items[0] = 'now it is longer'\n"
+                   "items[1] = None",
+                   {zeros.shm().name()}) ==
+            "ShareableList(['trailing', b'', b''], name='" + zeros.shm().name() + "')");
+    REQUIRE(zeros[0] == "now it is longer");
+    REQUIRE(zeros[1] == std::nullopt);
+    REQUIRE(zeros[2] == bytes_of("\0\0"s));
+    zeros.shm().unlink();
 
     const ShareableList empty({});
     nothing_left.made(empty.shm().name());
@@ -532,7 +556,7 @@ TEST_CASE("C++ reads and changes the lists that Python makes", "[shm][python]") 
 TEST_CASE("The bytes of a list are those that Python makes", "[shm][python]") {
     const Watchdog watchdog(60);
     const ShareableList list({"howdy", bytes_of("HoWdY"), -273.154, 100, std::nullopt, true, false,
-                              "", bytes_of(""), "1234567", "12345678", bytes_of("\0x\0"s),
+                              "", bytes_of(""), "1234567", "12345678", bytes_of("\0x"s),
                               bytes_of(std::string(100, 'b')), INT64_MIN, INT64_MAX, -1,
                               "a\xc3\xa9"});
     const ShareableList empty({});
@@ -544,7 +568,7 @@ TEST_CASE("The bytes of a list are those that Python makes", "[shm][python]") {
                "    print(bytes(block.buf).hex())\n"
                "    block.unlink()\n"
                "dump('howdy', b'HoWdY', -273.154, 100, None, True, False, '', b'', '1234567',\n"
-               "     '12345678', b'\\0x\\0', b'b' * 100, -2**63, 2**63 - 1, -1, 'a\\xe9')\n"
+               "     '12345678', b'\\0x', b'b' * 100, -2**63, 2**63 - 1, -1, 'a\\xe9')\n"
                "dump()");
     REQUIRE(pythons == hex(list.shm().buf()) + "\n" + hex(empty.shm().buf()));
 }

@@ -1,6 +1,7 @@
 // synchronize/barrier.hpp under every start method.
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
+#include <string>
 
 #include "tests/synchronize/support.hpp"
 
@@ -78,6 +79,25 @@ void wait_without_action(mp::Barrier barrier, mp::Value<int> result) {
     }
 }
 void run_and_die() { ::raise(SIGKILL); }
+
+void add(const mp::Value<int>& sum, int amount) { sum.value += amount; }
+struct Add {
+    mp::Value<int> sum;
+    std::string text;
+    int runs = 0;
+
+    void operator()() { sum.value += ++runs * static_cast<int>(text.size()); }
+};
+void wait_often(const mp::Barrier& barrier, int times) {
+    for (int i = 0; i < times; ++i) barrier.wait();
+}
+void wait_in_turn(mp::Barrier barrier, mp::Value<int> broken) {
+    try {
+        barrier.wait();
+    } catch (const mp::BrokenBarrierError&) {
+        broken.value += 1;
+    }
+}
 
 }  // namespace
 
@@ -271,6 +291,61 @@ TEMPLATE_TEST_CASE("An action that is a function or stateless lambda runs in any
         REQUIRE(result.value == 11);
         REQUIRE(std::getenv("BARRIER_ACTION_RAN") == nullptr);
     }
+}
+
+TEMPLATE_TEST_CASE("An action with values in it runs in any process, as often as all come",
+                   "[synchronize][barrier]", START_METHODS) {
+    const Watchdog watchdog(120);
+    constexpr int rounds = 10;
+    const mp::Value<int> sum(0);
+    mp::Barrier barrier(2, mp::partial(add, sum, 3));
+    {
+        Child<TestType> a(wait_often, barrier, rounds);
+        Child<TestType> b(wait_often, barrier, rounds);
+        REQUIRE(a.join() == 0);
+        REQUIRE(b.join() == 0);
+    }
+    REQUIRE(sum.value == 3 * rounds);
+
+    sum.value = 0;
+    barrier = mp::Barrier(1, Add{sum, "four"});
+    wait_often(barrier, 2);  // here it is one object: 4, then 8
+    REQUIRE(sum.value == 12);
+    if constexpr (!TestType::inherits_memory) {  // elsewhere a copy for each round
+        Child<TestType> child(wait_often, barrier, 2);
+        REQUIRE(child.join() == 0);
+        REQUIRE(sum.value == 20);
+    }
+}
+
+TEST_CASE("A barrier owns what is in its action", "[synchronize][barrier]") {
+    const Watchdog watchdog(60);
+    const mp::Value<int> sum(0);
+    const auto count = [&] { return sum.shared_handle().object()->references.load(); };
+    const auto alone = count();
+    {
+        const mp::Barrier barrier(1, mp::partial(add, sum, 1));
+        const mp::Barrier copy = barrier;
+        REQUIRE(count() > alone);
+    }
+    REQUIRE(count() == alone);
+    REQUIRE_THROWS_AS(mp::Barrier(0, mp::partial(add, sum, 1)), mp::ValueError);
+    REQUIRE(count() == alone);
+}
+
+TEST_CASE("A process without the action breaks the barrier for those who wait",
+          "[synchronize][barrier]") {
+    const Watchdog watchdog(60);
+    const mp::Value<int> result(0);
+    const mp::Value<int> broken(0);
+    const mp::Barrier barrier(2, [result] { result.value = 3; });
+    Child<mp::start_method::fork> first([&] { wait_in_turn(barrier, broken); });
+    REQUIRE(support::eventually([&] { return barrier.n_waiting() == 1; }));
+    Child<mp::start_method::spawn> second(wait_without_action, barrier, result);
+    REQUIRE(second.join() == 0);
+    REQUIRE(first.join() == 0);
+    REQUIRE(result.value == 2);
+    REQUIRE(broken.value == 1);
 }
 
 TEST_CASE("An action with captures is inherited under fork, and missed under spawn",

@@ -14,6 +14,13 @@
 
 #if __cplusplus < 202002L
 #error "multiprocessing needs C++20: compile with -std=c++20 (g++ 12 and clang++ 16 take C++17)"
+#elif defined(__clang__) && __clang_major__ < 16
+#error "multiprocessing needs Clang 16 or newer"
+#elif !defined(__clang__) && defined(__GNUC__) && __GNUC__ < 12
+#error "multiprocessing needs GCC 12 or newer"
+#elif defined(_GLIBCXX_RELEASE) && _GLIBCXX_RELEASE < 12
+#error \
+    "multiprocessing needs the libstdc++ of GCC 12 or newer: clang++ takes it from the newest gcc"
 #elif !defined(__linux__) || !(defined(__x86_64__) || defined(__aarch64__)) || !defined(__LP64__)
 #error "multiprocessing runs on Linux on x86-64 or aarch64, in 64 bits"
 #elif !defined(__cpp_exceptions)

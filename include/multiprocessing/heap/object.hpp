@@ -25,6 +25,7 @@ namespace multiprocessing::detail {
 enum class ObjectKind : std::uint8_t {
     plain,
     condition,
+    barrier,
     guarded,
     queue,
     blob,

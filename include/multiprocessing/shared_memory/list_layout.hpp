@@ -37,11 +37,19 @@ class ItemFormat {
     }
     /// Returns the format of text or bytes in a place of `size` bytes.
     static ItemFormat of_bytes(std::size_t size);
+    /// The most bytes of an exact format, which has 8 characters: "999999s ".
+    static constexpr std::size_t longest_exact = 999'999;
+    /// Returns the format of exactly `size` bytes, zeros at their end included. Python's struct
+    /// skips the space; CPython cuts off the zeros, and takes the format of a whole place when it
+    /// assigns there. @pre size is at most longest_exact
+    static ItemFormat of_exact_bytes(std::size_t size);
 
     [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
     [[nodiscard]] std::string text() const;
     /// Returns the number of bytes in a format of text or bytes, and nothing for another format.
     [[nodiscard]] std::optional<std::size_t> byte_count() const;
+    /// Returns whether a format of text or bytes is one of exactly so many.
+    [[nodiscard]] bool is_exact() const noexcept;
     friend constexpr bool operator==(ItemFormat, ItemFormat) noexcept = default;
 
   private:
@@ -116,8 +124,9 @@ class ListLayout {
     [[nodiscard]] bool replace_one_word(std::span<std::byte> block, std::size_t item,
                                         const EncodedItem& next) const;
 
+    /// @param is_exact whether zeros at the end belong to the item
     [[nodiscard]] ShareableItem read_long(std::span<std::byte> block, std::size_t item,
-                                          ItemCode how, std::size_t size) const;
+                                          ItemCode how, std::size_t size, bool is_exact) const;
 
     std::vector<std::size_t> offsets_;
 };

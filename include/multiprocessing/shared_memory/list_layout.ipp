@@ -31,6 +31,10 @@ MULTIPROCESSING_INLINE ItemFormat ItemFormat::of_bytes(std::size_t size) {
     return ItemFormat(std::to_string(size) + "s");
 }
 
+MULTIPROCESSING_INLINE ItemFormat ItemFormat::of_exact_bytes(std::size_t size) {
+    return ItemFormat(std::to_string(size) + "s ");
+}
+
 MULTIPROCESSING_INLINE std::string ItemFormat::text() const {
     const auto padded = std::bit_cast<std::array<char, 8>>(word_);
     std::string text(padded.begin(), padded.end());
@@ -39,12 +43,19 @@ MULTIPROCESSING_INLINE std::string ItemFormat::text() const {
 }
 
 MULTIPROCESSING_INLINE std::optional<std::size_t> ItemFormat::byte_count() const {
-    const std::string all = text();
+    std::string all = text();
+    if (is_exact()) all.pop_back();
     std::size_t count = 0;
     const char* const end = all.data() + all.size();
     const auto [after, error] = std::from_chars(all.data(), end, count);
     if (error != std::errc() || after + 1 != end || *after != 's') return std::nullopt;
     return count;
+}
+
+MULTIPROCESSING_INLINE bool ItemFormat::is_exact() const noexcept {
+    const auto padded = std::bit_cast<std::array<char, 8>>(word_);
+    const auto end = std::find(padded.begin(), padded.end(), '\0');
+    return end != padded.begin() && end[-1] == ' ';
 }
 
 inline constexpr ItemFormat integer_format("q");
@@ -94,7 +105,10 @@ class EncodedItem {
                              std::to_string(place));
         }
         if (is_long_item(item)) {
-            format_ = ItemFormat::of_bytes(place);
+            const bool is_exact = !long_bytes_.empty() && long_bytes_.back() == std::byte{0} &&
+                                  long_bytes_.size() <= ItemFormat::longest_exact;
+            format_ = is_exact ? ItemFormat::of_exact_bytes(long_bytes_.size())
+                               : ItemFormat::of_bytes(place);
             code_ = std::holds_alternative<std::string>(item) ? ItemCode::text : ItemCode::bytes;
         } else if (const auto* integer = std::get_if<std::int64_t>(&item)) {
             scalar_ = static_cast<std::uint64_t>(*integer);
@@ -198,7 +212,9 @@ MULTIPROCESSING_INLINE ShareableItem ListLayout::read(std::span<std::byte> block
     const ItemCode how = code(block, item);
     if (how == ItemCode::none) return std::nullopt;
     const ItemFormat what = format(block, item);
-    if (const auto size = what.byte_count()) return read_long(block, item, how, *size);
+    if (const auto size = what.byte_count()) {
+        return read_long(block, item, how, *size, what.is_exact());
+    }
     if (how == ItemCode::as_it_is) {
         const std::uint64_t bits = list_word(block, data(item)).load(std::memory_order_relaxed);
         const auto bytes = std::bit_cast<std::array<char, 8>>(bits);
@@ -269,7 +285,7 @@ MULTIPROCESSING_INLINE bool ListLayout::replace_one_word(std::span<std::byte> bl
 
 MULTIPROCESSING_INLINE ShareableItem ListLayout::read_long(std::span<std::byte> block,
                                                            std::size_t item, ItemCode how,
-                                                           std::size_t size) const {
+                                                           std::size_t size, bool is_exact) const {
     if (size > place(item)) throw_damaged_list("an item is longer than its place");
     std::string bytes(place(item), '\0');
     for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
@@ -277,7 +293,7 @@ MULTIPROCESSING_INLINE ShareableItem ListLayout::read_long(std::span<std::byte> 
         std::memcpy(bytes.data() + at, &part, sizeof part);
     }
     bytes.resize(size);
-    if (how != ItemCode::as_it_is) bytes.erase(bytes.find_last_not_of('\0') + 1);
+    if (how != ItemCode::as_it_is && !is_exact) bytes.erase(bytes.find_last_not_of('\0') + 1);
     if (how == ItemCode::text) return bytes;
     if (how != ItemCode::bytes && how != ItemCode::as_it_is) {
         throw_damaged_list("an item has an unknown code");

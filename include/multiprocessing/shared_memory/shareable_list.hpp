@@ -89,10 +89,12 @@ struct ShareableListOptions {
 ///     ShareableList same(ShareableListOptions{name});       // in another program, or in Python
 ///     list.shm().unlink();                                  // once, as for SharedMemory
 ///
-/// Text must be UTF-8, or Python cannot read it. Text and bytes lose zeros at their end, as in
-/// Python. The place of text or bytes has 1 to 8 bytes more than they take.
+/// Text must be UTF-8, or Python cannot read it. The place of text or bytes has 1 to 8 bytes more
+/// than they take.
 ///
-/// Differs: CPython gives text as many bytes as it has characters, and cuts the rest off. A block
+/// Differs: CPython gives text as many bytes as it has characters, and cuts the rest off. Text and
+/// bytes lose zeros at their end when Python reads or writes them; here they keep them, up to a
+/// length of 999,999 bytes, by a format that Python reads as the usual one. A block
 /// that holds no such list is a ValueError here, and never an access outside of the block.
 /// @par Processes As for SharedMemory; the list travels as its block does. There is no lock:
 /// without a Lock, a reader may find None while a writer replaces an item. A process that is killed

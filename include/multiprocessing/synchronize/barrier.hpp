@@ -13,6 +13,7 @@
 
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/heap/handle.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
 #include "multiprocessing/synchronize/barrier_action.hpp"
 #include "multiprocessing/synchronize/barrier_state.hpp"
 #include "multiprocessing/timeout.hpp"
@@ -30,16 +31,17 @@ namespace multiprocessing {
 class Barrier {
   public:
     /// Makes a new barrier.
-    /// @param action  what the last party to come runs, before any party may go. A function or a
-    ///                captureless lambda of the program reaches every process. Any other callable
-    ///                is only in the process that makes the barrier, and in children forked later,
-    ///                for handles that they inherit. In other processes wait throws RuntimeError.
+    /// @param action  what the last party to come runs, before any party may go. What can be
+    ///                called elsewhere (a function, mp::partial, a functor whose fields can travel)
+    ///                reaches every process; there each round calls a fresh copy of it. Any other
+    ///                callable is only in the process that makes the barrier, and in children
+    ///                forked later, for handles that they inherit.
     /// @param timeout the default for wait
     /// @throws ValueError when `parties` is less than 1 @throws std::bad_alloc
     template <class F = std::nullptr_t>
     explicit Barrier(int parties, F action = {}, Timeout timeout = std::nullopt)
         : action_(detail::make_local_action(action)),
-          handle_(make(parties, action_ ? detail::PortableAction::of(action) : none(),
+          handle_(make(parties, action_ ? detail::make_portable_action(action) : nullptr,
                        action_ != nullptr, timeout)) {}
 
     /// Waits until all parties have come.
@@ -48,7 +50,7 @@ class Barrier {
     /// @returns a number from 0 to parties − 1, a different one for each party
     /// @throws BrokenBarrierError when the barrier is or gets broken: by a timeout, by abort or
     /// reset, by an action that throws, by a party that dies
-    /// @throws RuntimeError when this process does not have the action
+    /// @throws RuntimeError when this process does not have the action; it breaks the barrier
     /// @throws whatever the action throws, in the process that runs it
     int wait(Timeout timeout = std::nullopt) const { return wait_in_place(nullptr, timeout); }
 
@@ -76,10 +78,10 @@ class Barrier {
 
     /// For the library: the handle, in the form in which it is sent to other processes.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
-    /// For the library: makes a barrier of a handle that has arrived.
     /// For the library: waits in the place of somebody who may leave. It asks `has_left` at
     /// intervals; when he has left, the barrier breaks, as when a process that waits there dies.
     int wait_in_place(bool (*has_left)(), Timeout timeout) const;
+    /// For the library: makes a barrier of a handle that has arrived.
     static Barrier from_shared_handle(detail::AnyHandle handle) {
         return Barrier(std::move(handle));
     }
@@ -89,11 +91,10 @@ class Barrier {
   private:
     explicit Barrier(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 
-    static detail::PortableAction none() noexcept { return {}; }
     static bool is_broken(std::uint64_t state) noexcept {
         return (state & detail::BarrierState::broken) != 0;
     }
-    static detail::Handle<detail::BarrierState> make(int parties, detail::PortableAction action,
+    static detail::Handle<detail::BarrierState> make(int parties, detail::Payload action,
                                                      bool has_action, Timeout timeout);
     [[nodiscard]] Timeout default_timeout() const;
     [[nodiscard]] std::string text() const;

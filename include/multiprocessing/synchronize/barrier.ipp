@@ -6,6 +6,7 @@
 #include "multiprocessing/synchronize/barrier.hpp"
 
 #include <chrono>
+#include <cstddef>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
@@ -15,28 +16,34 @@ namespace multiprocessing {
 
 MULTIPROCESSING_INLINE int Barrier::wait_in_place(bool (*has_left)(), Timeout timeout) const {
     const bool has_action = handle_->has_action != 0;
-    if (has_action && !action_ && !handle_->portable_action) {
-        throw RuntimeError("this process does not have the barrier's action: only a function "
-                           "or a lambda without captures, of the program itself, can be called "
-                           "in every process");
+    if (has_action && !action_ && handle_->portable_action == 0) {
+        handle_->abort();  // the others would wait for ever for a party that cannot do its part
+        throw RuntimeError("this process does not have the barrier's action: a lambda with "
+                           "captures, or another callable that cannot travel, is in the process "
+                           "that made the barrier alone. Let the action be a function, or "
+                           "mp::partial(f, values...)");
     }
     const auto run_action = [&] {
         if (action_) {
             (*action_)();
         } else if (has_action) {
-            handle_->portable_action();
+            detail::run_portable_action(detail::heap().at<std::byte>(handle_->portable_action));
         }
     };
     const detail::Deadline deadline(timeout.is_forever() ? default_timeout() : timeout);
     return handle_->wait(deadline, run_action, has_left);
 }
 
-MULTIPROCESSING_INLINE detail::Handle<detail::BarrierState> Barrier::make(
-    int parties, detail::PortableAction action, bool has_action, Timeout timeout) {
+MULTIPROCESSING_INLINE detail::Handle<detail::BarrierState> Barrier::make(int parties,
+                                                                          detail::Payload action,
+                                                                          bool has_action,
+                                                                          Timeout timeout) {
     if (parties < 1) throw ValueError("a barrier needs at least one party");
-    return detail::make_with_trailing<detail::BarrierState>(
-        static_cast<std::size_t>(parties) * sizeof(detail::BarrierParty), parties, action,
-        has_action, timeout);
+    auto state = detail::make_with_trailing<detail::BarrierState>(
+        static_cast<std::size_t>(parties) * sizeof(detail::BarrierParty), parties,
+        action ? detail::heap().offset_of(action.get()) : detail::Offset{0}, has_action, timeout);
+    static_cast<void>(action.release());  // the state's now
+    return state;
 }
 
 MULTIPROCESSING_INLINE Timeout Barrier::default_timeout() const {

@@ -1,52 +1,21 @@
 // multiprocessing/synchronize/barrier_action.hpp
 //
-// The action that the last party to come to a barrier runs. A forked child has the callable itself.
-// Other processes find the code: a function or a stateless functor of the program is at the same
-// distance from the program's beginning in every process that runs it. Floor 2.
+// The action that the last party to come to a barrier runs. The process that makes the barrier, and
+// children forked later, have the callable itself. Other processes read it from a message in the
+// heap, which begins with the function that reads the rest. Floor 2.
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
 
-#include "multiprocessing/detail/requirements.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
+#include "multiprocessing/reduction/callables/callable.hpp"
+#include "multiprocessing/reduction/functions/function_identity.hpp"
 
 namespace multiprocessing::detail {
-
-/// A call that every process of the family can make: two places in the program's image, 0 for none.
-struct PortableAction {
-    using Runner = void (*)(std::uintptr_t function);
-
-    std::uint64_t runner = 0;
-    std::uint64_t function = 0;  // what the runner calls, when it is not a part of the runner
-
-    /// Returns the action for `f`; none if `f` is more than code of the program.
-    template <class F>
-    static PortableAction of(const F& f) noexcept {
-        if constexpr (std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>) {
-            const auto function = reinterpret_cast<std::uintptr_t>(f);
-            return in_program([](std::uintptr_t address) { reinterpret_cast<F>(address)(); },
-                              &function);
-        } else if constexpr (std::is_empty_v<F> && std::is_default_constructible_v<F>) {
-            return in_program([](std::uintptr_t) { F{}(); }, nullptr);
-        } else {
-            return {};
-        }
-    }
-
-    [[nodiscard]] explicit operator bool() const noexcept { return runner != 0; }
-    void operator()() const;
-
-  private:
-    /// Returns the action that consists of these addresses in this process; none if one of them is
-    /// not in the program's image.
-    /// @param function null when the runner needs none
-    static PortableAction in_program(Runner run, const std::uintptr_t* function) noexcept;
-};
 
 /// The callable itself, where this process has it.
 using LocalAction = std::shared_ptr<const std::function<void()>>;
@@ -62,6 +31,29 @@ LocalAction make_local_action(F f) {
         return std::make_shared<const std::function<void()>>(std::move(f));
     }
 }
+
+/// What the message of an action begins with: it reads the callable, and calls it.
+using ActionReceiver = void (*)(InputArchive&);
+
+/// Returns the message from which every process can run `f`; none if `f` cannot travel.
+/// @throws std::bad_alloc
+template <class F>
+Payload make_portable_action(const F& f) {
+    if constexpr (portable_callable<F>) {
+        PayloadBuilder builder;
+        builder.archive()(ActionReceiver{[](InputArchive& archive) {
+            auto action = archive.read<F>();
+            std::invoke(action);
+        }});
+        builder.archive()(f);
+        return Payload(builder.finish());
+    } else {
+        return nullptr;
+    }
+}
+
+/// Runs the action that a message has. The message stays.
+void run_portable_action(const void* message);
 
 }  // namespace multiprocessing::detail
 

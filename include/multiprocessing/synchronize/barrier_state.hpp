@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "multiprocessing/heap/object.hpp"
-#include "multiprocessing/synchronize/barrier_action.hpp"
+#include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/synchronize/lock_word.hpp"
 #include "multiprocessing/timeout.hpp"
 
@@ -40,19 +40,24 @@ struct alignas(16) BarrierState : SharedObject {
     LockWord lock;                            // 24
     std::atomic<std::uint64_t> state{2};      // 32
     std::int64_t timeout;                     // 40  nanoseconds, the default of wait
-    PortableAction portable_action;           // 48
-    std::uint32_t parties;                    // 64
-    std::atomic<std::uint32_t> lost{0};       // 68  the latest round that ended without all
-    std::uint32_t has_action;                 // 72
-    std::atomic<std::uint32_t> forgotten{0};  // 76  up to this round nobody is expected again
+    Offset portable_action;                   // 48  a message, which is ours; or 0
+    std::uint32_t parties;                    // 56
+    std::atomic<std::uint32_t> lost{0};       // 60  the latest round that ended without all
+    std::uint32_t has_action;                 // 64
+    std::atomic<std::uint32_t> forgotten{0};  // 68  up to this round nobody is expected again
 
-    BarrierState(int count, PortableAction action, bool any_action,
-                 Timeout default_timeout) noexcept
-        : SharedObject(ObjectKind::plain),
+    static constexpr ObjectKind object_kind = ObjectKind::barrier;  // if it has a message
+
+    /// @param action the message of the action, which the state owns from now on; or 0
+    BarrierState(int count, Offset action, bool any_action, Timeout default_timeout) noexcept
+        : SharedObject(action != 0 ? object_kind : ObjectKind::plain),
           timeout{default_timeout.nanoseconds().count()},
           portable_action(action),
           parties(static_cast<std::uint32_t>(count)),
           has_action(any_action) {}
+
+    /// Frees the action's message.
+    void destroy() noexcept;
 
     static std::uint32_t round_of(std::uint64_t s) noexcept {
         return static_cast<std::uint32_t>(s) >> 1;

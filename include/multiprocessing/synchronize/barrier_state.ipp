@@ -6,12 +6,15 @@
 
 #include "multiprocessing/synchronize/barrier_state.hpp"
 
+#include <cstddef>
+
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/burial.hpp"
 #include "multiprocessing/heap/family.hpp"
 #include "multiprocessing/heap/shared_heap.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
 #include "multiprocessing/synchronize/gate.hpp"
 
 namespace multiprocessing::detail {
@@ -29,6 +32,10 @@ MULTIPROCESSING_INLINE bool was_killed(ProcessId id) {
     const bool said_nothing = record.exit_status.load(std::memory_order_relaxed) < 0;
     return said_nothing && ProcessRecord::generation_of(
                                record.state.load(std::memory_order_acquire)) == id.generation;
+}
+
+MULTIPROCESSING_INLINE void BarrierState::destroy() noexcept {
+    destroy_payload(heap().at<std::byte>(portable_action));
 }
 
 MULTIPROCESSING_INLINE void BarrierState::abort() {
