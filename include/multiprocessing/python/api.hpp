@@ -99,7 +99,8 @@ struct Api {
     Object* (*PyObject_GetIter)(Object*) = find("PyObject_GetIter");
     Object* (*PyIter_Next)(Object*) = find("PyIter_Next");
     int (*PyObject_IsTrue)(Object*) = find("PyObject_IsTrue");
-    int (*PyObject_CheckBuffer)(Object*) = find("PyObject_CheckBuffer");
+    int (*PyObject_CheckBuffer)(Object*) =
+        find_optional("PyObject_CheckBuffer");  // null in 3.8, where it is a macro
     int (*PyObject_GetBuffer)(Object*, Buffer*, int) = find("PyObject_GetBuffer");
     void (*PyBuffer_Release)(Buffer*) = find("PyBuffer_Release");
     Object* (*PyCapsule_New)(void*, const char*, void (*)(Object*)) = find("PyCapsule_New");

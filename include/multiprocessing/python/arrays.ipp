@@ -26,7 +26,8 @@ inline NumberType type_of_format(std::string_view format, std::size_t size) noex
 }
 
 inline Numbers::Numbers(Object* object) noexcept {
-    if (api().PyObject_CheckBuffer(object) == 0) return;
+    const auto gives_access = api().PyObject_CheckBuffer;
+    if (gives_access != nullptr && gives_access(object) == 0) return;
     if (api().PyObject_GetBuffer(object, &buffer_, strided_format) != 0) {
         api().PyErr_Clear();
         buffer_.obj = nullptr;
