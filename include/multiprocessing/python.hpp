@@ -5,7 +5,8 @@
 // with any Python from 3.8 on. Floor 10. Start at python/function.hpp.
 //
 // Read on in python/interpreter.hpp (the interpreter of a process, and forks), python/finder.hpp
-// (which Python it is), python/values.hpp, containers.hpp and arrays.hpp (values).
+// (which Python it is), python/values.hpp, containers.hpp and arrays.hpp (values), python/views.hpp
+// (shared memory).
 //
 // It is no part of multiprocessing.hpp, and header-only also where the library is compiled once.
 // SPDX-License-Identifier: MIT

@@ -85,7 +85,8 @@ set(rooms_of_python
   "3 values"
   "4 arrays"
   "5 containers"
-  "6 function")
+  "6 views"
+  "7 function")
 
 set(errors "")
 set(headers "")

@@ -1,10 +1,22 @@
 # What the tests of python.hpp call.
 import array
+import dataclasses
 import os
 import threading
 import time
 
 import collections
+
+Named = collections.namedtuple("Named", "x y z w")
+
+
+@dataclasses.dataclass
+class Data:
+    x: int
+    y: float
+    z: tuple = (0, 0)
+    w: tuple = (0, 0)
+
 
 local = threading.local()
 kept = []
@@ -110,6 +122,25 @@ def fork_child():
 def fill(view, x):
     for i in range(len(view)):
         view[i] = x
+
+
+def fill_and_spin(view, x):
+    """Writes again and again, until the process is killed."""
+    while True:
+        fill(view, x)
+
+
+def square_and_note(notes, x):
+    notes[x] = x * x
+    notes[-1] += 1
+    return x * x
+
+
+def fork_pool(numbers):
+    """Runs a pool of Python's own, whose workers are forked from here."""
+    import multiprocessing
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(square, numbers)
 
 
 def keep(view):

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: MIT
 #include "tests/python/support.hpp"
 
+#include <dlfcn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <latch>
 #include <thread>
 #include <unordered_set>
@@ -37,6 +39,45 @@ int status_of_fork(Body body) {
     int status = -1;
     ::waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/// What a program does that has a Python of its own. It ends with 0 if all is as it should be.
+/// @param visibility of the names of libpython: RTLD_LOCAL, as for a plugin, or RTLD_GLOBAL
+void have_own_python(int visibility) {
+    const std::string library = mp::detail::pythons::find_python().library;
+    void* const image = ::dlopen(library.c_str(), RTLD_NOW | visibility);
+    const auto find = [&]<class Function>(const char* name, Function*) {
+        return reinterpret_cast<Function*>(::dlsym(image, name));
+    };
+    using Nothing = void();
+    using Number = int();
+    const auto run = find("PyRun_SimpleString", static_cast<int (*)(const char*)>(nullptr));
+    const auto has_lock = find("PyGILState_Check", static_cast<Number*>(nullptr));
+    const auto square = in_python<int(int)>("square");
+    std::vector<bool> right;
+
+    find("Py_Initialize", static_cast<Nothing*>(nullptr))();  // and so this thread has the lock
+    run("import sys; sys.of_host = 7");
+    right.push_back(made<int>("__import__('sys').of_host") == 7);
+    right.push_back(has_lock() == 1);
+    right.push_back(run("sys.of_host += 1") == 0);
+    right.push_back(status_of_fork([&] { return square(6); }) == 36);
+    right.push_back(has_lock() == 1);
+
+    void* const state = find("PyEval_SaveThread", static_cast<void* (*)()>(nullptr))();
+    std::thread([&] { right.push_back(square(5) == 25); }).join();
+    right.push_back(square(4) == 16);
+    right.push_back(status_of_fork([&] { return square(6); }) == 36);
+    find("PyEval_RestoreThread", static_cast<void (*)(void*)>(nullptr))(state);
+    right.push_back(run("assert sys.of_host == 8") == 0);
+
+    find("Py_FinalizeEx", static_cast<Number*>(nullptr))();
+    right.push_back(support::throws<mp::RuntimeError>([&] { square(2); }));
+    right.push_back(status_of_fork([] { return 3; }) == 3);
+    mp::exit(
+        std::find(right.begin(), right.end(), false) == right.end() && right.size() == 11
+            ? 0
+            : 100 + static_cast<int>(std::find(right.begin(), right.end(), false) - right.begin()));
 }
 
 }  // namespace
@@ -90,6 +131,8 @@ TEST_CASE("Exceptions arrive as their own types, with the traceback nested", "[p
     REQUIRE_THROWS_AS(fail("AssertionError", "a"), mp::AssertionError);
     REQUIRE_THROWS_AS(fail("RuntimeError", "r"), mp::RuntimeError);
     REQUIRE_THROWS_AS(fail("EOFError", "e"), mp::EOFError);
+    REQUIRE_THROWS_AS(fail("ZeroDivisionError", "z"), mp::ZeroDivisionError);
+    REQUIRE_THROWS_AS(made<int>("1 // 0"), mp::ZeroDivisionError);
     REQUIRE_THROWS_AS(fail("MemoryError", "m"), std::bad_alloc);
     REQUIRE_THROWS_AS(fail("OverflowError", "o"), std::overflow_error);
     REQUIRE_THROWS_WITH(fail("KeyError", "k"), "k");
@@ -122,8 +165,9 @@ TEST_CASE("Other exceptions are python::Error with type, message and traceback",
         CHECK_THAT(dynamic_cast<const mp::python::Error&>(error).traceback(),
                    ContainsSubstring("in fail"));
     }
-    for (const std::string type : {"ZeroDivisionError", "SystemExit", "KeyboardInterrupt",
-                                   "NotImplementedError", "StopIteration"}) {
+    for (const std::string type :
+         {"ArithmeticError", "AttributeError", "KeyboardInterrupt", "NotImplementedError",
+          "StopIteration", "SystemExit", "UnicodeError", "OSError"}) {
         try {
             fail(type, "x");
             FAIL_CHECK("nothing was thrown");
@@ -225,4 +269,15 @@ TEST_CASE("Python forks by itself, and children fork again", "[python][fork]") {
     for (int i = 0; i < 20; ++i) REQUIRE(fork_child() == 6);
     REQUIRE(status_of_fork([&] { return fork_child() + status_of_fork(fork_child); }) == 12);
     REQUIRE(made<int>("__import__('subprocess').call(['true'])") == 0);
+}
+
+TEST_CASE("A program that has a Python of its own calls functions in that", "[python][fork]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    for (const int visibility : {RTLD_GLOBAL, RTLD_LOCAL}) {
+        mp::SpawnProcess child(have_own_python, visibility);
+        child.start();
+        child.join();
+        CHECK(child.exitcode() == 0);
+    }
 }

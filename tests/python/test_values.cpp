@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: MIT
 #include "tests/python/support.hpp"
 
+#include <multiprocessing/shared_memory.hpp>
+#include <multiprocessing/shared_objects.hpp>
+
 #include <complex>
 #include <cstdint>
 #include <deque>
@@ -10,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <thread>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
@@ -78,6 +82,27 @@ TEST_CASE("Values go to Python and come back", "[python]") {
     goes_there_and_back(std::variant<int, std::string>("b"), "'b'");
     goes_there_and_back(mp::pickle::loads<mp::pickle::object>(mp::pickle::dumps(std::pair(1, 2))),
                         "(1, 2)");
+}
+
+TEST_CASE("A struct is made of a named tuple and of a dataclass", "[python]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    const Point point{1, 2, {3, 4}, {5, 6}};
+    CHECK(made<Point>("Named(1, 2, (3, 4), [5, 6])") == point);
+    CHECK(made<Point>("Data(1, 2.0, (3, 4), (5, 6))") == point);
+    CHECK(made<std::vector<Point>>("[Data(1, 2, (3, 4), (5, 6))] * 2") ==
+          std::vector{point, point});
+    CHECK(made<std::optional<Point>>("Data(1, 2, (3, 4), (5, 6))") == point);
+    CHECK_FALSE(made<std::optional<Point>>("None"));
+    CHECK(made<std::variant<int, Point>>("Data(1, 2)").index() == 1);
+    CHECK(refuses<mp::TypeError, Point>("Data('a', 2)"));
+    CHECK(refuses<mp::TypeError, Point>("Strange()"));
+    using Pair = std::pair<int, double>;
+    CHECK(refuses<mp::TypeError, Pair>("Data(1, 2)"));  // which has no fields with names
+    struct Single {
+        int x;
+    };
+    CHECK(refuses<mp::TypeError, Single>("Data(1, 2)"));
 }
 
 TEST_CASE("A variant is the first alternative that takes the object", "[python]") {
@@ -176,6 +201,13 @@ TEST_CASE("numpy's arrays and numbers are taken", "[python][numpy]") {
     CHECK(sum(array) == 6);
     CHECK(mp::python::function<mp::RawArray<double>(mp::RawArray<double>)>("numpy:square")(array)
               .to_vector() == std::vector{1.0, 4.0, 9.0});
+    const mp::python::function<mp::Array<double>(mp::Array<double>)> cumulated("numpy:cumsum");
+    CHECK(cumulated(mp::Array<double>{1, 2, 3}).to_vector() == std::vector{1.0, 3.0, 6.0});
+    using Frozen = mp::Shared<mp::shared::vector<double>>;
+    const Frozen frozen{1, 2, 3};
+    CHECK(mp::python::function<double(Frozen)>("numpy:sum")(frozen) == 6);
+    frozen.freeze();
+    CHECK(mp::python::function<double(Frozen)>("numpy:sum")(frozen) == 6);
 }
 
 TEST_CASE("Python sees the elements of a RawArray where they are", "[python]") {
@@ -214,4 +246,84 @@ TEST_CASE("A view that Python keeps holds the array", "[python]") {
     REQUIRE(other.data() != place);
     REQUIRE(in_python<std::int64_t()>("kept_sum")() == 300'000);
     REQUIRE(make(7).data() == place);
+}
+
+TEST_CASE("Python sees the elements of an Array where they are", "[python]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    using Numbers = mp::Array<std::int16_t>;
+    const Numbers array(3);
+    {
+        const std::scoped_lock guard(array.get_lock());  // as the caller may
+        in_python<void(Numbers, int)>("fill")(array, -7);
+    }
+    CHECK(array.to_vector() == std::vector<std::int16_t>(3, -7));
+    CHECK(in_python<std::string(Numbers)>("type_of")(array) == "memoryview");
+    CHECK(in_python<std::vector<int>(mp::Array<char>)>("echo")(mp::Array<char>{'a', 'b'}) ==
+          std::vector<int>{'a', 'b'});
+    CHECK(in_python<Numbers(Numbers)>("echo")(array).to_vector() == array.to_vector());
+    CHECK(made<Numbers>("array.array('h', [1, 2])").to_vector() == std::vector<std::int16_t>{1, 2});
+    CHECK(made<Numbers>("range(2)").to_vector() == std::vector<std::int16_t>{0, 1});
+    CHECK(refuses<mp::TypeError, Numbers>("'ab'"));
+}
+
+TEST_CASE("Python sees the bytes of a SharedMemory where they are", "[python]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    using Block = mp::shared_memory::SharedMemory;
+    const auto sum = in_python<int()>("kept_sum");
+    {
+        Block block({.create = true, .size = 100});
+        in_python<void(const Block&, int)>("fill")(block, 3);
+        CHECK(block.buf()[99] == std::byte{3});
+        in_python<void(const Block&)>("keep")(block);
+        block.buf()[0] = std::byte{4};
+        block.unlink();
+    }
+    CHECK(sum() == 301);  // the view has kept the memory
+}
+
+TEST_CASE("Python sees the elements of a shared vector where they are", "[python]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    using Numbers = mp::Shared<mp::shared::vector<double>>;
+    const Numbers numbers{1, 2, 3};
+    in_python<void(Numbers, double)>("fill")(numbers, 0.5);
+    CHECK(numbers->at(2) == 0.5);
+    CHECK(in_python<std::vector<double>(Numbers)>("echo")(Numbers()).empty());
+    CHECK(in_python<Numbers(Numbers)>("echo")(numbers)->size() == 3);
+    CHECK(made<Numbers>("[1, 2]")->back() == 2);
+
+    // As long as Python keeps a view, the vector is locked: nobody moves its elements.
+    const auto is_locked = [&] {
+        bool locked = false;
+        std::thread([&] {
+            locked = !numbers.acquire(false);
+            if (!locked) numbers.release();
+        }).join();
+        return locked;
+    };
+    CHECK_FALSE(is_locked());
+    in_python<void(Numbers)>("keep")(numbers);
+    CHECK(is_locked());
+    CHECK(in_python<double()>("kept_sum")() == 1.5);
+    CHECK_FALSE(is_locked());
+
+    numbers.freeze();
+    CHECK(in_python<std::vector<double>(Numbers)>("echo")(numbers) == std::vector(3, 0.5));
+    CHECK_THROWS_AS((in_python<void(Numbers, double)>("fill")(numbers, 1)), mp::TypeError);
+}
+
+TEST_CASE("A vector that another process has locked is waited for without Python's lock",
+          "[python]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    using Numbers = mp::Shared<mp::shared::vector<int>>;
+    const Numbers numbers{1, 2};
+    numbers.acquire();
+    std::thread waiting([&] { in_python<void(Numbers, int)>("fill")(numbers, 8); });
+    for (int i = 0; i < 100; ++i) CHECK(in_python<int(int)>("square")(i) == i * i);
+    numbers.release();
+    waiting.join();
+    CHECK(numbers->at(1) == 8);
 }

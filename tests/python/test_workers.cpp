@@ -168,28 +168,68 @@ TEMPLATE_TEST_CASE("A pool's initializer imports a module", "[python]", START_ME
     CHECK_THROWS_AS(broken.apply(in_python<long(long)>("square"), 1), mp::BrokenProcessPool);
 }
 
-TEMPLATE_TEST_CASE("Workers that run Python are killed at any moment", "[python][kill]",
+TEMPLATE_TEST_CASE("Ctrl-C and the end of a pool stop Python, and nothing is printed", "[python]",
                    START_METHODS) {
     if (!there_is_python()) return;
     const Tidy tidy;
-    const auto square = in_python<long(long)>("square");
-    mp::BasicPool<TestType> pool({.processes = 3, .retries = 1000});
-    std::atomic<bool> done{false};
-    std::thread killer([&] {
-        Random random(11);
-        for (int kills = 0; kills < 20;) {
-            std::this_thread::sleep_for(std::chrono::microseconds(random() % 300'000));
-            const auto children = mp::active_children();
-            if (children.empty()) continue;
-            kills += ::kill(children[random() % children.size()].pid(), SIGKILL) == 0;
-        }
-        done = true;
-    });
-    do {
-        CHECK(pool.map(square, numbers(3000), 10) == squares(3000));
-    } while (!done);
-    killer.join();
-    CHECK(square(3) == 9);
+    const File errors;
+    {
+        mp::BasicPool<TestType> pool({.processes = 2, .stderr_file = errors.name()});
+        REQUIRE(pool.map(in_python<long(long)>("square"), numbers(10), 1) == squares(10));
+        auto result = pool.map_async(in_python<long(double)>("spin"), std::vector(4, 0.2));
+        for (const auto& worker : mp::active_children()) ::kill(worker.pid(), SIGINT);
+        for (const long rounds : result.get()) CHECK(rounds > 0);  // Ctrl-C is the parent's
+
+        const mp::RawArray<int> begun(1);
+        (void)pool.apply_async(in_python<void(mp::RawArray<int>, int)>("fill_and_spin"), begun, 1);
+        CHECK(support::eventually([&] { return std::atomic_ref(begun[0]).load() == 1; }, 100));
+        pool.terminate();
+        pool.join();
+    }
+    CHECK(errors.text() == "");
+    for (const int signal : {SIGINT, SIGTERM}) {
+        const mp::RawArray<int> begun(1);
+        mp::BasicProcess<TestType> child(in_python<void(mp::RawArray<int>, int)>("fill_and_spin"),
+                                         begun, 1);
+        child.start();
+        CHECK(support::eventually([&] { return std::atomic_ref(begun[0]).load() == 1; }, 100));
+        ::kill(child.pid().value(), signal);
+        child.join();
+        CHECK(child.exitcode() == -signal);
+    }
+}
+
+/// Kills the fork server; the next child starts another one.
+void kill_fork_server() {
+    if (support::fork_servers() == 0) return;
+    mp::detail::Family& family = mp::detail::heap().family();
+    const auto id = mp::detail::Family::unpack(mp::detail::fork_server_state().server.load());
+    ::kill(mp::detail::ProcessRecord::pid_of(family[id].state.load()), SIGKILL);
+    CHECK(support::eventually([] { return support::fork_servers() == 0; }, 100));
+}
+
+TEST_CASE("The fork server imports a module before it forks", "[python]") {
+    if (!there_is_python()) return;
+    const Tidy tidy;
+    mp::set_forkserver_preload(mp::python::import, "colorsys");
+    kill_fork_server();
+    {
+        mp::BasicPool<mp::start_method::forkserver> pool(2);
+        const auto is_imported = in_python<bool(std::string)>("make");
+        CHECK(pool.apply(is_imported, "'colorsys' in __import__('sys').modules"));
+        CHECK(pool.map(in_python<long(long)>("square"), numbers(20), 1) == squares(20));
+    }
+    mp::set_forkserver_preload([] {});
+    kill_fork_server();
+}
+
+TEMPLATE_TEST_CASE("Python's own pools run in a worker", "[python]", START_METHODS) {
+    if (!there_is_python()) return;
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(1);
+    const mp::python::function<std::vector<long>(std::vector<long>)> map("functions:fork_pool");
+    CHECK(pool.apply(map, numbers(20)) == squares(20));
+    CHECK(pool.apply(in_python<int()>("fork_child")) == 6);
 }
 
 TEST_CASE("A ThreadPool calls functions of Python, also while it starts processes", "[python]") {

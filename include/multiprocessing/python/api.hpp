@@ -71,6 +71,7 @@ struct Api {
     void (*Py_InitializeEx)(int signals) = find("Py_InitializeEx");
     void (*Py_SetProgramName)(const wchar_t*) = find("Py_SetProgramName");
     wchar_t* (*Py_DecodeLocale)(const char*, std::size_t*) = find("Py_DecodeLocale");
+    int (*Py_AtExit)(void (*)()) = find("Py_AtExit");
     const char* (*Py_GetVersion)() = find("Py_GetVersion");
     Object* (*Py_CompileString)(const char*, const char* file, int) = find("Py_CompileString");
     Object* (*PyEval_EvalCode)(Object*, Object*, Object*) = find("PyEval_EvalCode");
@@ -80,6 +81,7 @@ struct Api {
     int (*PyGILState_Ensure)() = find("PyGILState_Ensure");
     void (*PyGILState_Release)(int) = find("PyGILState_Release");
     int (*PyGILState_Check)() = find("PyGILState_Check");
+    ThreadState* (*PyGILState_GetThisThreadState)() = find("PyGILState_GetThisThreadState");
     ThreadState* (*PyEval_SaveThread)() = find("PyEval_SaveThread");
     void (*PyEval_RestoreThread)(ThreadState*) = find("PyEval_RestoreThread");
     void (*PyOS_BeforeFork)() = find("PyOS_BeforeFork");
@@ -97,7 +99,8 @@ struct Api {
     Object* (*PyObject_GetIter)(Object*) = find("PyObject_GetIter");
     Object* (*PyIter_Next)(Object*) = find("PyIter_Next");
     int (*PyObject_IsTrue)(Object*) = find("PyObject_IsTrue");
-    int (*PyObject_CheckBuffer)(Object*) = find("PyObject_CheckBuffer");
+    int (*PyObject_CheckBuffer)(Object*) =
+        find_optional("PyObject_CheckBuffer");  // null in 3.8, where it is a macro
     int (*PyObject_GetBuffer)(Object*, Buffer*, int) = find("PyObject_GetBuffer");
     void (*PyBuffer_Release)(Buffer*) = find("PyBuffer_Release");
     Object* (*PyCapsule_New)(void*, const char*, void (*)(Object*)) = find("PyCapsule_New");

@@ -1,18 +1,17 @@
 // multiprocessing/python/arrays.hpp
 //
 // Arrays of numbers: what Python has in numpy arrays, array.array and memoryviews is copied as a
-// whole; the elements of a RawArray are seen by Python where they are. Needs the Gil. Floor 10.
-// Start at Numbers and make_view. SPDX-License-Identifier: MIT
+// whole; memory of C++ is seen by Python where it is. Needs the Gil. Floor 10. Start at Numbers and
+// make_view. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <type_traits>
 
-#include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/python/values.hpp"
-#include "multiprocessing/sharedctypes/raw_array.hpp"
 
 namespace multiprocessing::detail::pythons {
 
@@ -95,11 +94,10 @@ class Numbers {
     NumberType type_;
 };
 
-/// Returns a memoryview of memory that belongs to a shared object. The view, and all that is made
-/// of it, keep a handle on the object.
+/// Returns a memoryview of memory. The view, and all that is made of it, keep the memory's owner.
 /// @param format the letter of the elements' type
-Reference make_view(std::span<std::byte> memory, char format, bool read_only,
-                    const AnyHandle& owner);
+Reference make_view(std::span<const std::byte> memory, char format, bool read_only,
+                    std::shared_ptr<const void> owner);
 
 }  // namespace multiprocessing::detail::pythons
 

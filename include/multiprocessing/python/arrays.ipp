@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace multiprocessing::detail::pythons {
 
@@ -25,7 +26,8 @@ inline NumberType type_of_format(std::string_view format, std::size_t size) noex
 }
 
 inline Numbers::Numbers(Object* object) noexcept {
-    if (api().PyObject_CheckBuffer(object) == 0) return;
+    const auto gives_access = api().PyObject_CheckBuffer;
+    if (gives_access != nullptr && gives_access(object) == 0) return;
     if (api().PyObject_GetBuffer(object, &buffer_, strided_format) != 0) {
         api().PyErr_Clear();
         buffer_.obj = nullptr;
@@ -40,17 +42,18 @@ inline Numbers::~Numbers() {
     if (buffer_.obj != nullptr) api().PyBuffer_Release(&buffer_);
 }
 
-inline constexpr const char* handle_name = "multiprocessing.handle";
+using Owner = std::shared_ptr<const void>;
+inline constexpr const char* owner_name = "multiprocessing.owner";
 
-/// Lets go of the handle that a capsule keeps.
-inline void drop_handle(Object* capsule) {
-    delete static_cast<AnyHandle*>(api().PyCapsule_GetPointer(capsule, handle_name));
+/// Lets go of the owner that a capsule keeps.
+inline void drop_owner(Object* capsule) {
+    delete static_cast<Owner*>(api().PyCapsule_GetPointer(capsule, owner_name));
 }
 
-inline Reference make_view(std::span<std::byte> memory, char format, bool read_only,
-                           const AnyHandle& owner) {
-    auto kept = std::make_unique<AnyHandle>(owner);
-    const Reference capsule = checked(api().PyCapsule_New(kept.get(), handle_name, drop_handle));
+inline Reference make_view(std::span<const std::byte> memory, char format, bool read_only,
+                           Owner owner) {
+    auto kept = std::make_unique<Owner>(std::move(owner));
+    const Reference capsule = checked(api().PyCapsule_New(kept.get(), owner_name, drop_owner));
     static_cast<void>(kept.release());  // the capsule's
     const Reference address =
         checked(api().PyLong_FromUnsignedLongLong(reinterpret_cast<std::uintptr_t>(memory.data())));

@@ -1,13 +1,12 @@
 // multiprocessing/python/containers.hpp
 //
-// Containers, tuples, structs, alternatives and shared arrays as objects of Python, and the other
-// way round. Needs the Gil. Floor 10. Start at take_items. SPDX-License-Identifier: MIT
+// Containers, tuples, structs and alternatives as objects of Python, and the other way round. Needs
+// the Gil. Floor 10. Start at take_items. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -200,13 +199,31 @@ struct Converter<T, Way::array> {
     }
 };
 
-/// Structs, as tuples of their fields.
+/// Says whether an object is of a class that Python's dataclasses.dataclass has made.
+inline bool is_dataclass(Object* object) noexcept {
+    const Reference type(api().PyObject_Type(object));
+    const Reference fields(api().PyObject_GetAttrString(type.get(), "__dataclass_fields__"));
+    if (!fields) api().PyErr_Clear();
+    return static_cast<bool>(fields);
+}
+
+/// Structs, as tuples of their fields. They are made of tuples, named ones too, and of dataclasses.
 template <class T>
 struct Converter<T, Way::aggregate> {
     static Reference make(const T& value) {
         return visit_fields(value, [](const auto&... fields) { return make_tuple(fields...); });
     }
     static T take(Object* object) {
+        if (kind_of(object) != ValueKind::reduced || !is_dataclass(object)) {
+            return take_tuple(object);
+        }
+        return take_tuple(
+            checked(api().PyObject_CallFunctionObjArgs(interpreter().fields, object, nullptr))
+                .get());
+    }
+
+  private:
+    static T take_tuple(Object* object) {
         const auto items = exactly(object, Fields<T>::count);
         if constexpr (std::is_default_constructible_v<T> && std::is_move_assignable_v<T>) {
             T value{};
@@ -218,8 +235,6 @@ struct Converter<T, Way::aggregate> {
             return take_parts(items, FieldTypes<T>{}, std::make_index_sequence<Fields<T>::count>());
         }
     }
-
-  private:
     template <class... Parts, std::size_t... I>
     static T take_parts(const std::vector<Reference>& items, TypeList<Parts...>,
                         std::index_sequence<I...>) {
@@ -246,7 +261,11 @@ struct Converter<T, Way::variant> {
     static Reference make(const T& value) {
         return std::visit([](const auto& held) { return make_object(held); }, value);
     }
-    static T take(Object* object) { return take_from<0>(object, kind_of(object)); }
+    static T take(Object* object) {
+        const ValueKind kind = kind_of(object);
+        const bool is_struct = kind == ValueKind::reduced && is_dataclass(object);
+        return take_from<0>(object, is_struct ? ValueKind::tuple : kind);
+    }
 
   private:
     template <std::size_t I>
@@ -266,47 +285,5 @@ struct Converter<T, Way::variant> {
         }
     }
 };
-
-// --- shared memory ---
-
-/// The elements of a RawArray, where they are: a memoryview, which can be written to unless the
-/// array is frozen. What comes back is copied into a new array.
-template <class T, Way way>
-struct Converter<RawArray<T>, way> {
-    static Reference make(const RawArray<T>& array) {
-        const Handle<RawArrayState> state(array.shared_handle());
-        const bool read_only = state->frozen.load() != 0;
-        const std::span<T> elements(array.data(), array.size());
-        return make_view(std::as_writable_bytes(elements), format_of_element(), read_only,
-                         array.shared_handle());
-    }
-    static RawArray<T> take(Object* object) {
-        if constexpr (is_number<T>) {
-            if (const Numbers numbers(object); numbers && numbers.are<T>()) {
-                RawArray<T> array(numbers.size());
-                numbers.copy_to(array.data());
-                return array;
-            }
-        }
-        return RawArray<T>(take_value<std::vector<T>>(object));
-    }
-
-  private:
-    static constexpr char format_of_element() noexcept {
-        if constexpr (is_number<T>) return format_of<T>();
-        return std::is_same_v<T, bool> ? '?' : 'B';
-    }
-};
-
-template <class T>
-inline constexpr bool is_raw_array = false;
-template <class T>
-inline constexpr bool is_raw_array<RawArray<T>> = true;
-
-/// Ends the compilation when T has no object of Python, and tells the reason.
-template <class T>
-constexpr void require_converts() {
-    if constexpr (!is_raw_array<T>) pickles::require_travels<T>();
-}
 
 }  // namespace multiprocessing::detail::pythons

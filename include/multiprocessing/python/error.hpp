@@ -16,12 +16,14 @@ namespace multiprocessing::python {
 /// An exception of Python of a type that C++ does not have, with its traceback. It travels between
 /// processes as itself.
 ///
-/// A ValueError, TypeError, KeyError, IndexError and their like of Python is thrown as the type of
-/// that name instead, an OSError as std::system_error, a MemoryError as std::bad_alloc. A
-/// python::Error, which has the traceback, is then nested in it (std::rethrow_if_nested).
+/// A ValueError, TypeError, KeyError, IndexError, ZeroDivisionError and their like of Python is
+/// thrown as the type of that name instead, an OSError with an errno as std::system_error, an
+/// OverflowError as std::overflow_error, a MemoryError as std::bad_alloc. A python::Error, which
+/// has the traceback, is then nested in it (std::rethrow_if_nested). A class that is derived from
+/// one of these, as UnicodeDecodeError from ValueError, is an Error: it would lose its name.
 class Error : public RemoteError {
   public:
-    /// @param type_name    as Python writes it: "ZeroDivisionError", "json.decoder.JSONDecodeError"
+    /// @param type_name    as Python writes it: "AttributeError", "json.decoder.JSONDecodeError"
     /// @param message      its str()
     /// @param traceback    as Python prints it; may be empty
     /// @param process_name the name of the process that raised it

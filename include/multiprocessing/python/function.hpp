@@ -14,6 +14,7 @@
 #include "multiprocessing/python/containers.hpp"
 #include "multiprocessing/python/error.hpp"
 #include "multiprocessing/python/interpreter.hpp"
+#include "multiprocessing/python/views.hpp"
 
 namespace multiprocessing::detail::pythons {
 
@@ -54,9 +55,13 @@ class function;
 ///
 /// Each process has one interpreter, which its first call makes. The module is imported by the
 /// first call that needs it, from where python3 would import it, and from the current folder.
-/// Arguments and results are converted as in the table of pickle::dumps; a RawArray argument is a
-/// memoryview of the elements themselves. A vector is also made of a numpy array, an array.array or
-/// a memoryview of numbers, and of all else that can be walked over.
+/// Arguments and results are converted as in the table of pickle::dumps. A RawArray, an Array, a
+/// SharedMemory or a Shared vector of numbers as an argument is a memoryview of the elements
+/// themselves, and they live as long as a view does. The view cannot be written to when the object
+/// is frozen. An Array's lock is not taken. That of a Shared vector is held until the last view is
+/// gone, unless it is frozen. A vector is also made of a numpy array, an array.array or a
+/// memoryview of numbers, and of all else that can be walked over; so is an array, which then stays
+/// in shared memory. A struct is also made of a named tuple or a dataclass, field by field.
 ///
 /// **Blocking** One thread of a process runs Python at a time: threads gain nothing, processes do.
 /// **Processes** A process may be forked after Python has run in it, by any thread. A function that
@@ -73,11 +78,12 @@ class function<R(Args...)> {
     }
 
     /// Calls the function.
-    /// @throws ValueError, TypeError, KeyError, IndexError and their like, std::system_error,
-    ///         std::bad_alloc as what Python raises by these names, with a python::Error nested
+    /// @throws ValueError, TypeError, KeyError, IndexError, ZeroDivisionError and their like,
+    ///         std::system_error, std::overflow_error, std::bad_alloc as what Python raises by
+    ///         these names, with a python::Error nested
     /// @throws python::Error for any other exception of Python
     /// @throws TypeError when the result is not of type R
-    /// @throws RuntimeError when there is no Python
+    /// @throws RuntimeError when there is no Python, or the program has ended its own
     R operator()(Args... args) const {
         namespace pythons = detail::pythons;
         return pythons::with_python([&]() -> R {

@@ -18,14 +18,22 @@ struct Interpreter {
     Object* resolve = nullptr;   // (module, name) -> the object
     Object* describe = nullptr;  // (exception) -> its texts
     Object* view = nullptr;      // (address, bytes, format, read only, owner) -> a memoryview
+    Object* fields = nullptr;    // (dataclass) -> the values of its fields
     Object* to_pickle = nullptr;
     Object* of_pickle = nullptr;
     Object* pending = nullptr;  // a list; not empty: there is something to flush
+    Object* forking = nullptr;  // a list; not empty: Python knows of the fork that is being made
     Object* flush = nullptr;
 };
 
 /// This process's interpreter, or null.
 inline constinit std::atomic<const Interpreter*> made_interpreter{nullptr};
+
+/// Whether the program has ended Python, which only a program with a Python of its own does.
+inline constinit std::atomic<bool> interpreter_has_ended{false};
+
+/// @throws RuntimeError always
+[[noreturn, gnu::cold]] void throw_ended();
 
 /// Makes the interpreter, unless another thread has.
 /// @throws RuntimeError when there is no libpython, and when what is there does not start
@@ -42,7 +50,8 @@ inline const Interpreter& interpreter() {
 inline const Api& api() noexcept { return made_interpreter.load(std::memory_order_relaxed)->api; }
 
 /// Makes a thread known to Python until it ends. Else each call would make the thread's state and
-/// throw it away, with the thread's threading.local.
+/// throw it away, with the thread's threading.local. A thread that Python knows already is left as
+/// it is: a program with a Python of its own may hold the lock around a call.
 class KnownThread {
   public:
     KnownThread() noexcept;
@@ -51,8 +60,8 @@ class KnownThread {
     ~KnownThread();
 
   private:
-    int before_;
-    ThreadState* state_;
+    int before_ = 0;
+    ThreadState* state_ = nullptr;  // null: it is somebody else's
 };
 
 /// Makes the calling thread known, at its first call. @pre the interpreter is there
@@ -64,6 +73,7 @@ inline void know_this_thread() { static const thread_local KnownThread known; }
 class Gil {
   public:
     Gil() : api_(interpreter().api) {
+        if (interpreter_has_ended.load(std::memory_order_relaxed)) throw_ended();
         know_this_thread();
         before_ = api_.PyGILState_Ensure();
     }
@@ -74,6 +84,18 @@ class Gil {
   private:
     const Api& api_;
     int before_;
+};
+
+/// Gives the lock up until the end of a scope, to wait for something. @pre the Gil
+class WithoutGil {
+  public:
+    WithoutGil() noexcept : state_(api().PyEval_SaveThread()) {}
+    WithoutGil(const WithoutGil&) = delete;
+    WithoutGil& operator=(const WithoutGil&) = delete;
+    ~WithoutGil() { api().PyEval_RestoreThread(state_); }
+
+  private:
+    ThreadState* state_;
 };
 
 /// A counted reference to an object. All uses but moves need the Gil.

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <langinfo.h>
+#include <link.h>
 #include <locale.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ namespace multiprocessing::detail::pythons {
 // the owner for as long as any other view of the same memory is used; a memoryview of a bare
 // address cannot.
 inline constexpr const char* helpers = R"py(
-import io, pickle, sys
+import io, os, pickle, sys
 
 if not getattr(sys, "argv", None):
     sys.argv = [""]
@@ -91,6 +92,15 @@ def describe(error):
             file = _text(error.strerror)
     return kind.__module__, kind.__qualname__, text, trace, number, file
 
+# A fork of C++ by a thread that holds the lock is told from one of os.fork by this.
+forking = []
+os.register_at_fork(before=lambda: forking.append(1),
+                    after_in_parent=forking.clear, after_in_child=forking.clear)
+
+def fields(value):
+    import dataclasses
+    return tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+
 def view(address, size, format, read_only, owner):
     import ctypes
     memory = (ctypes.c_ubyte * size).from_address(address)
@@ -120,7 +130,8 @@ inline constinit thread_local ForkOfThread fork_of_thread;
 
 // These three run around every fork of the process. Without the global lock the child would wait
 // for ever for a thread that it does not have. A fork that Python itself makes (os.fork) comes with
-// the lock held, and does all of it by itself. The mutex is not touched once Python is there: a
+// the lock held, and does all of it by itself. So may a fork of C++ come, in a program with a
+// Python of its own; it does nothing by itself. The mutex is not touched once Python is there: a
 // thread that waits for the lock must not have what one needs that has it.
 inline void prepare_python_for_fork() noexcept {
     ForkOfThread& now = fork_of_thread;
@@ -131,7 +142,8 @@ inline void prepare_python_for_fork() noexcept {
         now.has_mutex = true;
     }
     const Interpreter* const made = made_interpreter.load(std::memory_order_acquire);
-    if (made == nullptr || made->api.PyGILState_Check() != 0) return;
+    if (made == nullptr || interpreter_has_ended.load()) return;
+    if (made->api.PyGILState_Check() != 0 && made->api.PyList_Size(made->forking) > 0) return;
     // Its state stays in the child. Without any, Python 3.11 cannot make another one.
     know_this_thread();
     now.before = made->api.PyGILState_Ensure();
@@ -221,10 +233,30 @@ inline void take_helpers(Interpreter& made, bool is_new) {
     made.resolve = api.PyDict_GetItemString(names, "resolve");
     made.describe = api.PyDict_GetItemString(names, "describe");
     made.view = api.PyDict_GetItemString(names, "view");
+    made.fields = api.PyDict_GetItemString(names, "fields");
     made.to_pickle = api.PyDict_GetItemString(names, "to_pickle");
     made.of_pickle = api.PyDict_GetItemString(names, "of_pickle");
     made.pending = api.PyDict_GetItemString(names, "pending");
+    made.forking = api.PyDict_GetItemString(names, "forking");
     made.flush = api.PyDict_GetItemString(names, "flush");
+}
+
+/// Returns the path of a libpython that this process has loaded where its names are not seen, as
+/// for a plugin; else nothing. Two in one process would mix up each other's names.
+inline std::string loaded_library() {
+    std::string path;
+    ::dl_iterate_phdr(
+        [](dl_phdr_info* image, std::size_t, void* found) {
+            const std::string_view name = image->dlpi_name;
+            const std::size_t file = name.rfind('/') + 1;
+            if (!name.substr(file).starts_with("libpython3.") || name.ends_with("libpython3.so")) {
+                return 0;
+            }
+            *static_cast<std::string*>(found) = name;
+            return 1;
+        },
+        &path);
+    return path;
 }
 
 inline std::unique_ptr<Interpreter> load_interpreter(std::string& program) {
@@ -232,7 +264,9 @@ inline std::unique_ptr<Interpreter> load_interpreter(std::string& program) {
     if (::dlsym(RTLD_DEFAULT, "Py_IsInitialized") != nullptr) {
         return std::make_unique<Interpreter>(Interpreter{Api(RTLD_DEFAULT)});
     }
-    const Location location = find_python();
+    const std::string loaded = loaded_library();
+    const Location location =
+        loaded.empty() ? find_python() : Location{loaded, program_beside(loaded)};
     program = location.program;
     return std::make_unique<Interpreter>(Interpreter{Api(load_library(location.library))});
 }
@@ -264,18 +298,28 @@ inline const Interpreter& make_interpreter() {
         }
     } const unlocking{made->api, is_new, before};
     take_helpers(*made, is_new);
+    made->api.Py_AtExit([] { interpreter_has_ended.store(true); });
     made_interpreter.store(made.get(), std::memory_order_release);
     return *made.release();  // Python cannot be ended and started again
 }
 
 // --- use ---
 
-inline KnownThread::KnownThread() noexcept
-    : before_(api().PyGILState_Ensure()), state_(api().PyEval_SaveThread()) {}
+inline void throw_ended() {
+    throw RuntimeError(
+        "mp::python: the program has ended its Python, and functions of it can no longer be "
+        "called. Do not call Py_Finalize before the last of them");
+}
+
+inline KnownThread::KnownThread() noexcept {
+    if (api().PyGILState_GetThisThreadState() != nullptr) return;
+    before_ = api().PyGILState_Ensure();
+    state_ = api().PyEval_SaveThread();
+}
 
 inline KnownThread::~KnownThread() {
     // The program ends: it must not wait for a thread that runs Python.
-    if (::getpid() == ::gettid()) return;
+    if (state_ == nullptr || interpreter_has_ended.load() || ::getpid() == ::gettid()) return;
     api().PyEval_RestoreThread(state_);
     api().PyGILState_Release(before_);
 }
