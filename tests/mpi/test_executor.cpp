@@ -185,6 +185,7 @@ TEST_CASE("wait returns at the end of the first, at the first error, or of all",
     CHECK(!first.done.empty());
     const auto failed = mp::wait(futures, std::nullopt, mp::FIRST_EXCEPTION);
     CHECK(wrong.done());
+    CHECK(quick.result() == 4);
     CHECK(failed.not_done.size() >= 1);
     CHECK(mp::wait(futures, 0.05).not_done.size() == 1);
     executor.terminate_workers();
@@ -223,7 +224,7 @@ TEST_CASE("shutdown takes no more calls, and cancels what no node has begun", "[
     const support::Watchdog watchdog(240);
     PoolExecutor executor({.processes = 1, .ahead = 1});
     std::vector<mp::Future<int>> futures;
-    for (int i = 0; i < 50; ++i) futures.push_back(executor.submit(sleep_for, 20));
+    for (int i = 0; i < 50; ++i) futures.push_back(executor.submit(sleep_for, 300));
     executor.shutdown(true, true);
     CHECK_THROWS_AS(executor.submit(square, 1), mp::RuntimeError);
     CHECK_THROWS_AS(executor.map(square, numbers_to(3)), mp::RuntimeError);
@@ -233,7 +234,7 @@ TEST_CASE("shutdown takes no more calls, and cancels what no node has begun", "[
         if (future.cancelled()) {
             ++cancelled;
         } else {
-            CHECK(future.result() == 20);
+            CHECK(future.result() == 300);
         }
     }
     CHECK(cancelled > 0);
@@ -370,7 +371,7 @@ TEST_CASE("The options of the workers go to each node", "[mpi]") {
     mp::mpi::Pool pool({.processes = 1,
                         .retries = 2,
                         .maxtasksperchild = 1,
-                        .memory_limit = 200u << 20,
+                        .memory_limit = support::sanitized ? 0 : 200u << 20,
                         .retry_on = mp::retry_on<std::out_of_range>(),
                         .retry_delay = 0.01,
                         .nice = 1,
@@ -384,6 +385,7 @@ TEST_CASE("The options of the workers go to each node", "[mpi]") {
 }
 
 TEST_CASE("A task that takes too much memory is lost, and says where", "[mpi]") {
+    if (support::sanitized) return;  // its workers have more than that from the start
     const support::Watchdog watchdog(240);
     mp::mpi::Pool pool({.processes = 1, .retries = 0, .memory_limit = 100u << 20});
     try {

@@ -120,6 +120,7 @@ class NodeCrew final : public NodeEngine,
         std::uint64_t asked;    // nanoseconds on the monotonic clock
         std::set<int> waiting;  // ranks that have not told
         std::vector<ToldLogs> told;
+        std::exception_ptr error = nullptr;  // instead
     };
     /// Higher priorities first, then in the order of the calls.
     using Place = std::pair<std::int64_t, std::uint64_t>;

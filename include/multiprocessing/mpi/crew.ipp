@@ -601,7 +601,9 @@ inline GatheredLogs NodeCrew::gather(WhichRecords which) {
     desk_->stir();
     desk_->changed.wait(lock, [&] { return question.waiting.empty(); });
     auto told = std::move(question.told);
+    const auto error = question.error;
     questions_.erase(number);
+    if (error) std::rethrow_exception(error);
     const History calls = history_;
     lock.unlock();
     std::ranges::sort(told, {}, &ToldLogs::rank);
@@ -614,12 +616,17 @@ inline void NodeCrew::take_told(const ReceivedLetter& letter) {
     if (found == questions_.end()) return;
     Question& question = found->second;
     const std::uint64_t middle = question.asked + (monotonic_now() - question.asked) / 2;
-    question.told.push_back({letter.from,
-                             desk_->nodes[static_cast<std::size_t>(letter.from)].host,
-                             middle,
-                             {letter.content.begin(), letter.content.end()}});
     question.waiting.erase(letter.from);
     desk_->changed.notify_all();
+    if (letter.content.empty()) return;  // it had no memory for more
+    try {
+        question.told.push_back({letter.from,
+                                 desk_->nodes[static_cast<std::size_t>(letter.from)].host,
+                                 middle,
+                                 {letter.content.begin(), letter.content.end()}});
+    } catch (...) {
+        question.error = std::current_exception();  // no memory here: for the one who asks
+    }
 }
 
 /// A node tells nothing any more.

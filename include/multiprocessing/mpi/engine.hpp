@@ -74,6 +74,7 @@ class LocalEngine final : public NodeEngine {
     void resize(std::uint32_t workers) override { supervisor_->resize(workers); }
     GatheredLogs gather(WhichRecords which) override {
         OutputArchive archive;
+        if (which == WhichRecords::latest) supervisor_->wait_for_records();
         write_logs(archive, *supervisor_, which);
         return GatheredLogs(
             supervisor_->history().of_calls(),

@@ -281,7 +281,11 @@ inline void NodeLoop::tell_logs(const ReceivedLetter& letter) {
     // It may take 50 ms, in which this node gives no sign of life.
     if (all && found->second->beat > usual_beat / 5) supervisor->wait_for_records();
     Letter answer(LetterKind::told, letter.head.pool, letter.head.number);
-    write_logs(answer.content(), *supervisor, all ? WhichRecords::latest : WhichRecords::none);
+    try {
+        write_logs(answer.content(), *supervisor, all ? WhichRecords::latest : WhichRecords::none);
+    } catch (...) {  // no memory for the letter: an empty one, so that nobody waits for it
+        answer = Letter(LetterKind::told, letter.head.pool, letter.head.number);
+    }
     send(std::move(answer));
 }
 
