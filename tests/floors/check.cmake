@@ -69,13 +69,16 @@ set(rooms_of_mpi
   "1 mailbox"
   "1 parts"
   "1 hosted_pool"
+  "1 gathered_logs"
   "2 engine"
   "2 desk"
   "3 crew"
   "4 master"
   "5 node"
   "5 backend"
-  "6 world")
+  "6 world"
+  "7 pool"
+  "8 executor")
 
 set(rooms_of_python
   "0 api"

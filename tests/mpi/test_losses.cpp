@@ -74,8 +74,32 @@ TEST_CASE("A lost node's chunks are run by the others", "[.][retried]") {
     int count = 0;
     for (const int square : pool.imap(slow_square, numbers_to(50))) count += square >= 0;
     CHECK(count == 50);
+    // The workers of the lost node are not asked any more.
+    const mp::PoolStats stats = pool.stats();
+    CHECK(stats.workers.size() == static_cast<std::size_t>(2 * (mp::mpi::size() - 2)));
+    for (const mp::WorkerStats& worker : stats.workers) CHECK(worker.rank != 1);
+    CHECK(stats.retries > 0);
     mp::mpi::Pool second({.processes = 1});
     CHECK(second.apply(slow_square, 8) == 64);
+}
+
+TEST_CASE("Futures of a lost node's tasks are all completed", "[.][futures]") {
+    const support::Watchdog watchdog(200);
+    mp::mpi::PoolExecutor executor({.processes = 2, .lost_after = 2, .retries = 1});
+    std::vector<mp::Future<std::pair<int, int>>> nodes;
+    for (int i = 0; i < 100; ++i) nodes.push_back(executor.submit(node_of_task, i));
+    pid_t victim = 0;
+    for (const auto& each : mp::as_completed(nodes)) {
+        if (each.result().first == 1) victim = each.result().second;
+    }
+    REQUIRE(victim != 0);
+    std::vector<mp::Future<int>> futures;
+    for (int i = 0; i < 500; ++i) futures.push_back(executor.submit(slow_square, i));
+    REQUIRE(::kill(victim, SIGKILL) == 0);
+    int sum = 0;
+    for (const auto& future : mp::as_completed(futures)) sum += future.result();
+    CHECK(sum == 499 * 500 / 2 * 333);
+    CHECK(executor.submit(slow_square, 3).result() == 9);
 }
 
 TEST_CASE("Without retries a lost node's tasks are a NodeLost", "[.][not_retried]") {

@@ -17,9 +17,9 @@
 #include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/pool/calls/async_result.hpp"
+#include "multiprocessing/pool/calls/call_home.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
 #include "multiprocessing/pool/calls/pending_call.hpp"
-#include "multiprocessing/pool/owner/supervisor.hpp"
 #include "multiprocessing/reduction/types/type_name.hpp"
 #include "multiprocessing/timeout.hpp"
 
@@ -109,14 +109,14 @@ class Future {
 
     /// The library's own: makes the future of a call.
     Future(std::shared_ptr<detail::PendingCall> call, typename AsyncResult<R>::Reader read,
-           std::weak_ptr<detail::Supervisor> home)
+           std::weak_ptr<detail::CallHome> home)
         : call_(std::move(call)), result_(call_, read), home_(std::move(home)) {}
 
     /// The library's own: tells it from other futures.
     [[nodiscard]] const void* identity() const noexcept { return call_.get(); }
     /// The library's own: the executor's pool, which wait and as_completed listen to; null when it
     /// is gone.
-    [[nodiscard]] std::shared_ptr<detail::Supervisor> home() const noexcept { return home_.lock(); }
+    [[nodiscard]] std::shared_ptr<detail::CallHome> home() const noexcept { return home_.lock(); }
     /// The library's own: the call, which wait and as_completed look at.
     [[nodiscard]] const std::shared_ptr<detail::PendingCall>& call() const noexcept {
         return call_;
@@ -149,7 +149,7 @@ class Future {
 
     std::shared_ptr<detail::PendingCall> call_;
     AsyncResult<R> result_;
-    std::weak_ptr<detail::Supervisor> home_;
+    std::weak_ptr<detail::CallHome> home_;
 };
 
 }  // namespace multiprocessing

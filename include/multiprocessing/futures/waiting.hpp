@@ -36,8 +36,8 @@ class DoneList {
     /// A call that is waited for.
     struct Waited {
         std::shared_ptr<PendingCall> call;
-        std::shared_ptr<Supervisor> home;  // its executor's; null when that is gone
-        std::size_t index;                 // what next returns for it
+        std::shared_ptr<CallHome> home;  // its executor's; null when that is gone
+        std::size_t index;               // what next returns for it
     };
 
     explicit DoneList(std::vector<Waited> calls);
@@ -48,7 +48,7 @@ class DoneList {
   private:
     /// The calls of one executor; or of executors that are gone, whose calls are all over.
     struct Group {
-        std::shared_ptr<Supervisor> home;
+        std::shared_ptr<CallHome> home;
         std::list<Waited> left;     // in the order in which workers begin them
         std::uint32_t withdrawals;  // when the group was last looked at
         std::uint32_t arrivals;

@@ -10,8 +10,8 @@
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/pool/calls/call_home.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
-#include "multiprocessing/pool/owner/supervisor.hpp"
 
 namespace multiprocessing::detail {
 

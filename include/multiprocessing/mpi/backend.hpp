@@ -171,7 +171,10 @@ class NodeBackend {
     void close() const { std::shared_ptr(engine_)->close(); }
     void terminate() const { std::shared_ptr(engine_)->terminate(); }
     void join() const { std::shared_ptr(engine_)->join(); }
+    void resize(std::uint32_t workers) const { std::shared_ptr(engine_)->resize(workers); }
     [[nodiscard]] const std::shared_ptr<NodeEngine>& engine() const noexcept { return engine_; }
+    /// Returns what an executor needs of it, see CallHome.
+    [[nodiscard]] const std::shared_ptr<NodeEngine>& home() const noexcept { return engine_; }
 
     template <class R>
     static ResultList<R> read_all(PendingCall& call) {

@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@
 #include "multiprocessing/mpi/engine.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
 #include "multiprocessing/pool/calls/stream_registry.hpp"
+#include "multiprocessing/pool/insight/history.hpp"
 
 namespace multiprocessing::detail {
 
@@ -58,10 +60,18 @@ class NodeCrew final : public NodeEngine,
     void terminate() override;
     void join() override;
     void end() override;
+    void finish() override;
+    void cancel_untaken() override;
+    void resize(std::uint32_t workers) override;
+    /// A node that is lost, or is lost meanwhile, tells nothing.
+    GatheredLogs gather(WhichRecords which) override;
     [[nodiscard]] std::uint32_t worker_count() const noexcept override;
     [[nodiscard]] const char* state_name() const noexcept override;
     [[nodiscard]] Courier& courier() noexcept override { return courier_; }
-    [[nodiscard]] Arrivals arrivals() noexcept override { return {&arrivals_, &listeners_}; }
+    [[nodiscard]] Arrivals arrivals() const noexcept override { return {&arrivals_, &listeners_}; }
+    [[nodiscard]] std::uint32_t withdrawals() const noexcept override {
+        return withdrawals_.load();
+    }
     [[nodiscard]] std::vector<mpi::Node> nodes() const override;
 
     // For the master's thread, which holds the lock.
@@ -75,6 +85,9 @@ class NodeCrew final : public NodeEngine,
     void break_off(const std::exception_ptr& error);
     /// Waits for no node any more: the thread that talks with them has ended.
     void let_nodes_go();
+    /// Says that the pool's work is to be finished when the program ends.
+    void finish_at_exit() noexcept { finishes_at_exit_.store(true); }
+    [[nodiscard]] bool finishes_at_exit() const noexcept { return finishes_at_exit_.load(); }
     /// Returns after how much silence a node is lost, in nanoseconds.
     [[nodiscard]] std::uint64_t lost_after() const noexcept {
         return static_cast<std::uint64_t>(options_.lost_after.nanoseconds().count());
@@ -100,6 +113,14 @@ class NodeCrew final : public NodeEngine,
         enum Phase : std::uint8_t { opening, in_use, ended } phase = ended;
         int processes = 0;
         std::uint64_t held = 0;  // chunks that are not finished
+        bool remembers = false;  // whether the node can be asked what its workers have done
+    };
+    /// What the nodes are asked, and have told so far.
+    struct Question {
+        std::uint64_t asked;    // nanoseconds on the monotonic clock
+        std::set<int> waiting;  // ranks that have not told
+        std::vector<ToldLogs> told;
+        std::exception_ptr error = nullptr;  // instead
     };
     /// Higher priorities first, then in the order of the calls.
     using Place = std::pair<std::int64_t, std::uint64_t>;
@@ -122,6 +143,10 @@ class NodeCrew final : public NodeEngine,
     void finish_chunk_of(Part& part, std::uint32_t chunk);
     void settle_lost_chunk(Part& part, std::uint32_t chunk);
     void note_progress(Work& work);
+    void take_told(const ReceivedLetter& letter);
+    void stop_waiting_for(int rank);
+    void note_withdrawn() noexcept;
+    void leave_for_good();
     void give_up(Work& work, const std::exception_ptr& error);
     void end_if_done();
     void end_on_nodes(bool at_once);
@@ -133,12 +158,14 @@ class NodeCrew final : public NodeEngine,
 
     const std::shared_ptr<Desk> desk_;
     const mpi::PoolOptions options_;
-    FutexWord arrivals_{0};
-    std::atomic<std::uint32_t> listeners_{0};
+    mutable FutexWord arrivals_{0};
+    mutable std::atomic<std::uint32_t> listeners_{0};
+    std::atomic<std::uint32_t> withdrawals_{0};
     Courier courier_;
     std::atomic<std::uint32_t> workers_{0};  // of the nodes that are not lost
     std::atomic<bool> closed_{false};
     std::atomic<bool> terminated_{false};
+    std::atomic<bool> finishes_at_exit_{false};
 
     // Under the desk's lock.
     std::uint64_t number_ = 0;  // of the pool
@@ -151,7 +178,11 @@ class NodeCrew final : public NodeEngine,
     StreamRegistry streams_;
     std::exception_ptr broken_;
     std::exception_ptr opening_error_;
-    bool ending_ = false;  // the nodes were told
+    bool ending_ = false;      // the nodes were told
+    bool disordered_ = false;  // calls that were begun wait again
+    History history_;
+    std::uint64_t last_question_ = 0;
+    std::map<std::uint64_t, Question> questions_;
 };
 
 }  // namespace multiprocessing::detail

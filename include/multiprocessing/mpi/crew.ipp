@@ -11,6 +11,7 @@
 
 #include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/joined.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/mpi/node_lost.hpp"
 #include "multiprocessing/pool/board/board.hpp"
@@ -45,12 +46,7 @@ inline std::shared_ptr<NodeCrew> NodeCrew::open(const std::shared_ptr<Desk>& des
     for (std::size_t rank = 1; rank < desk->nodes.size(); ++rank) {
         if (desk->nodes[rank].lost) continue;
         Letter letter(LetterKind::open, crew->number_);
-        const auto seconds = [](const Timeout& timeout) {
-            return timeout.is_forever() ? -1.0
-                                        : static_cast<double>(timeout.nanoseconds().count()) * 1e-9;
-        };
-        letter.content()(options.processes, options.retries, seconds(options.task_timeout),
-                         options.maxtasksperchild, seconds(options.lost_after));
+        save_options(letter.content(), options);
         letter.content().write(initializer.data(), initializer.size());
         desk->outgoing.emplace_back(static_cast<int>(rank), std::move(letter));
         crew->seats_[rank].phase = Seat::opening;
@@ -85,6 +81,7 @@ inline void NodeCrew::note_opened(int rank, InputArchive& archive) {
         seat.phase = Seat::ended;
     } else {
         seat.phase = Seat::in_use;
+        seat.remembers = true;
         workers_.fetch_add(static_cast<std::uint32_t>(seat.processes));
     }
     desk_->changed.notify_all();
@@ -100,10 +97,7 @@ inline std::shared_ptr<PendingBatch> NodeCrew::submit(BatchOwner batch, const Pl
     const auto work = std::make_shared<Work>();
     work->call = std::make_shared<PendingBatch>(std::move(batch), how.wish.priority);
     work->sizes = sizes;
-    const Timeout& limit = how.wish.timeout;
-    work->wish = {how.wish.priority, limit.is_forever()
-                                         ? -1
-                                         : static_cast<double>(limit.nanoseconds().count()) * 1e-9};
+    work->wish = {how.wish.priority, 0, seconds_of(how.wish.timeout)};
     PendingBatch& call = *work->call;
     work->waiting.push_back({0, call.chunk_count()});
     {
@@ -111,6 +105,8 @@ inline std::shared_ptr<PendingBatch> NodeCrew::submit(BatchOwner batch, const Pl
         check_running_locked(how.of_stream);
         call.set_canceller(weak_from_this());
         call->serial = ++last_serial_;
+        work->wish.call = static_cast<std::uint32_t>(call->serial);
+        history_.note_call(call->serial, call->function, how.of_stream);
         call->keep_errors = how.of_stream ? 1 : 0;
         call->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody);
         works_[call->serial] = work;
@@ -173,10 +169,56 @@ inline bool NodeCrew::cancel(PendingBatch& call, bool kill_running) {
         }
         end_if_done();
     }
-    arrivals().change();
-    courier_.look_at_all();
+    note_withdrawn();
     desk_->stir();
     return call.is_cancelled();
+}
+
+inline void NodeCrew::cancel_untaken() {
+    check_owner();
+    std::vector<std::shared_ptr<StreamFeed>> feeds;
+    {
+        const std::lock_guard guard(desk_->mutex);
+        feeds = streams_.feeds();
+        for (auto each = works_.begin(); each != works_.end();) {
+            const auto work = each->second;
+            if (work->call->is_started() || !work->call->cancel_untaken()) {
+                ++each;
+                continue;
+            }
+            work->call->give_up_as_cancelled();
+            unlist(*work);
+            each = works_.erase(each);
+        }
+        end_if_done();
+    }
+    note_withdrawn();
+    desk_->stir();
+    for (const auto& feed : feeds) feed->cut(std::make_exception_ptr(CancelledError()));
+}
+
+/// Tells those who wait for calls that some were given up.
+inline void NodeCrew::note_withdrawn() noexcept {
+    withdrawals_.fetch_add(1);
+    arrivals().change();
+    courier_.look_at_all();
+}
+
+inline void NodeCrew::resize(std::uint32_t workers) {
+    check_owner();
+    const std::lock_guard guard(desk_->mutex);
+    check_running_locked(false);
+    for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
+        Seat& seat = seats_[rank];
+        if (seat.phase != Seat::in_use) continue;
+        Letter letter(LetterKind::resize, number_);
+        letter.content()(workers);
+        desk_->outgoing.emplace_back(static_cast<int>(rank), std::move(letter));
+        workers_.fetch_sub(static_cast<std::uint32_t>(seat.processes));
+        workers_.fetch_add(workers);
+        seat.processes = static_cast<int>(workers);
+    }
+    desk_->stir();
 }
 
 /// Leaves a letter for the master's thread to send. Its content is one flag.
@@ -274,6 +316,8 @@ inline void NodeCrew::take_letter(const ReceivedLetter& letter) {
             seats_[static_cast<std::size_t>(letter.from)].phase = Seat::ended;
             desk_->changed.notify_all();
             return;
+        case LetterKind::told:
+            return take_told(letter);
         default:
             return;
     }
@@ -321,6 +365,7 @@ inline void NodeCrew::finish_chunk_of(Part& part, std::uint32_t chunk) {
 inline void NodeCrew::note_progress(Work& work) {
     Batch& batch = **work.call;
     const bool is_over = work.call->is_over();
+    if (disordered_) withdrawals_.fetch_add(1);
     if (is_over) works_.erase(work.call->order());
     if (is_over) announce(batch);
     // seq_cst, after announce: pairs with PendingBatch::ask_for_notice.
@@ -350,8 +395,7 @@ inline void NodeCrew::give_up(Work& work, const std::exception_ptr& error) {
     for (const auto& [number, part] : parts_) {
         if (part.work->call == call) post(part.rank, LetterKind::cancel, number, true);
     }
-    arrivals().change();
-    courier_.look_at_all();
+    note_withdrawn();
     end_if_done();
 }
 
@@ -363,6 +407,7 @@ inline void NodeCrew::lose(int rank) {
     if (seat.phase == Seat::in_use) workers_.fetch_sub(static_cast<std::uint32_t>(seat.processes));
     seat.phase = Seat::ended;
     seat.held = 0;
+    stop_waiting_for(rank);
     std::vector<std::shared_ptr<Work>> touched;
     for (auto part = parts_.begin(); part != parts_.end();) {
         if (part->second.rank != rank) {
@@ -396,6 +441,8 @@ inline void NodeCrew::settle_lost_chunk(Part& part, std::uint32_t index) {
     if (Chunk::phase_of(chunk.state.load()) != Chunk::taken || work.call->is_given_up()) return;
     if (++chunk.attempts <= static_cast<std::uint32_t>(options_.retries)) {
         chunk.state.store(Chunk::pending);
+        disordered_ = true;
+        history_.note_retries(1);
         if (!work.waiting.empty() && work.waiting.front().end == index) {
             work.waiting.front().end = index + 1;
         } else {
@@ -447,8 +494,7 @@ inline void NodeCrew::break_off(const std::exception_ptr& error) {
         }
     }
     end_on_nodes(true);
-    arrivals().change();
-    courier_.look_at_all();
+    note_withdrawn();
 }
 
 /// Lets the nodes' pools end when the pool is closed and nothing is left to do.
@@ -469,6 +515,9 @@ inline void NodeCrew::end_on_nodes(bool at_once) {
 inline void NodeCrew::let_nodes_go() {
     if (!terminated_) break_off(nullptr);
     for (Seat& seat : seats_) seat.phase = Seat::ended;
+    for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
+        stop_waiting_for(static_cast<int>(rank));
+    }
     workers_ = 0;
     desk_->changed.notify_all();
 }
@@ -512,9 +561,79 @@ inline void NodeCrew::end() {
         const std::lock_guard guard(desk_->mutex);
         if (!terminated_) break_off(nullptr);
     }
+    leave_for_good();
+}
+
+inline void NodeCrew::finish() {
+    const auto self = shared_from_this();
+    if (!is_owner()) return;
+    close();
+    feed_streams();
+    leave_for_good();
+}
+
+/// Waits as leave does; then nobody can ask for anything any more.
+inline void NodeCrew::leave_for_good() {
     leave(true);
     const std::lock_guard guard(desk_->mutex);
-    desk_->crews.erase(number_);
+    if (desk_->crews.erase(number_) == 0) return;
+    for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
+        if (!std::exchange(seats_[rank].remembers, false)) continue;
+        desk_->outgoing.emplace_back(static_cast<int>(rank), Letter(LetterKind::forget, number_));
+    }
+    desk_->stir();
+}
+
+// --- What the workers have done
+// --------------------------------------------------------------------------------
+
+inline GatheredLogs NodeCrew::gather(WhichRecords which) {
+    if (!is_owner()) return GatheredLogs(History(0), {});  // the rest may have been changing
+    std::unique_lock lock(desk_->mutex);
+    const std::uint64_t number = ++last_question_;
+    Question& question = questions_[number];
+    question.asked = monotonic_now();
+    for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
+        if (!seats_[rank].remembers) continue;
+        post(static_cast<int>(rank), LetterKind::ask, number, which == WhichRecords::latest);
+        question.waiting.insert(static_cast<int>(rank));
+    }
+    desk_->stir();
+    desk_->changed.wait(lock, [&] { return question.waiting.empty(); });
+    auto told = std::move(question.told);
+    const auto error = question.error;
+    questions_.erase(number);
+    if (error) std::rethrow_exception(error);
+    const History calls = history_;
+    lock.unlock();
+    std::ranges::sort(told, {}, &ToldLogs::rank);
+    return GatheredLogs(calls, told);
+}
+
+/// The content of LetterKind::told: what write_logs has written.
+inline void NodeCrew::take_told(const ReceivedLetter& letter) {
+    const auto found = questions_.find(letter.head.number);
+    if (found == questions_.end()) return;
+    Question& question = found->second;
+    const std::uint64_t middle = question.asked + (monotonic_now() - question.asked) / 2;
+    question.waiting.erase(letter.from);
+    desk_->changed.notify_all();
+    if (letter.content.empty()) return;  // it had no memory for more
+    try {
+        question.told.push_back({letter.from,
+                                 desk_->nodes[static_cast<std::size_t>(letter.from)].host,
+                                 middle,
+                                 {letter.content.begin(), letter.content.end()}});
+    } catch (...) {
+        question.error = std::current_exception();  // no memory here: for the one who asks
+    }
+}
+
+/// A node tells nothing any more.
+inline void NodeCrew::stop_waiting_for(int rank) {
+    seats_[static_cast<std::size_t>(rank)].remembers = false;
+    for (auto& [number, question] : questions_) question.waiting.erase(rank);
+    desk_->changed.notify_all();
 }
 
 inline void NodeCrew::feed_streams() {

@@ -8,15 +8,17 @@
 #include <memory>
 #include <vector>
 
+#include "multiprocessing/mpi/gathered_logs.hpp"
 #include "multiprocessing/mpi/hosted_pool.hpp"
 #include "multiprocessing/mpi/options.hpp"
 #include "multiprocessing/mpi/parts.hpp"
+#include "multiprocessing/pool/calls/call_home.hpp"
 #include "multiprocessing/pool/owner/pending_batch.hpp"
 
 namespace multiprocessing::detail {
 
 /// Takes the calls of a pool. All that it is asked for is as of Supervisor.
-class NodeEngine {
+class NodeEngine : public CallHome {
   public:
     NodeEngine() = default;
     NodeEngine(const NodeEngine&) = delete;
@@ -33,22 +35,24 @@ class NodeEngine {
     virtual void join() = 0;
     /// Ends the pool at the end of its scope.
     virtual void end() = 0;
+    /// Lets the pool finish what there is, and ends it.
+    virtual void finish() = 0;
+    virtual void cancel_untaken() = 0;
+    virtual void resize(std::uint32_t workers) = 0;
+    /// Returns what the workers have written down. @param which whether with the single chunks
+    virtual GatheredLogs gather(WhichRecords which) = 0;
 
     [[nodiscard]] virtual std::uint32_t worker_count() const noexcept = 0;
     [[nodiscard]] virtual const char* state_name() const noexcept = 0;
-    [[nodiscard]] virtual Courier& courier() noexcept = 0;
-    [[nodiscard]] virtual Arrivals arrivals() noexcept = 0;
     [[nodiscard]] virtual std::vector<mpi::Node> nodes() const = 0;
 };
-
-/// Returns the name of this machine.
-std::string own_host_name();
 
 /// The engine of a program of one rank.
 class LocalEngine final : public NodeEngine {
   public:
-    LocalEngine(const mpi::PoolOptions& options, std::span<const std::byte> initializer)
-        : pool_(options, initializer), supervisor_(pool_.supervisor()) {}
+    LocalEngine(const mpi::PoolOptions& options, std::span<const std::byte> initializer,
+                AtExit at_exit)
+        : pool_(options, initializer, at_exit), supervisor_(pool_.supervisor()) {}
 
     std::shared_ptr<PendingBatch> submit(BatchOwner batch, const PlainSizes&,
                                          const SubmitOptions& how) override {
@@ -65,6 +69,17 @@ class LocalEngine final : public NodeEngine {
     void terminate() override { supervisor_->terminate_and_wait(); }
     void join() override { supervisor_->join(); }
     void end() override { supervisor_->end(); }
+    void finish() override { supervisor_->finish(); }
+    void cancel_untaken() override { supervisor_->cancel_untaken(); }
+    void resize(std::uint32_t workers) override { supervisor_->resize(workers); }
+    GatheredLogs gather(WhichRecords which) override {
+        OutputArchive archive;
+        if (which == WhichRecords::latest) supervisor_->wait_for_records();
+        write_logs(archive, *supervisor_, which);
+        return GatheredLogs(
+            supervisor_->history().of_calls(),
+            {{0, own_host_name(), 0, {archive.view().begin(), archive.view().end()}}});
+    }
 
     [[nodiscard]] std::uint32_t worker_count() const noexcept override {
         return supervisor_->worker_count();
@@ -73,7 +88,10 @@ class LocalEngine final : public NodeEngine {
         return supervisor_->state_name();
     }
     [[nodiscard]] Courier& courier() noexcept override { return supervisor_->courier(); }
-    [[nodiscard]] Arrivals arrivals() noexcept override { return supervisor_->arrivals(); }
+    [[nodiscard]] Arrivals arrivals() const noexcept override { return supervisor_->arrivals(); }
+    [[nodiscard]] std::uint32_t withdrawals() const noexcept override {
+        return supervisor_->withdrawals();
+    }
     [[nodiscard]] std::vector<mpi::Node> nodes() const override {
         return {{0, own_host_name(), static_cast<int>(worker_count()), false}};
     }
@@ -84,5 +102,3 @@ class LocalEngine final : public NodeEngine {
 };
 
 }  // namespace multiprocessing::detail
-
-#include "multiprocessing/mpi/engine.ipp"

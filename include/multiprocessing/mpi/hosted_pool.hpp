@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -64,24 +65,45 @@ class NodeInitializer final : public Target {
     std::vector<std::byte> initializer_;
 };
 
+/// Writes what options say of the pools on the nodes.
+void save_options(OutputArchive& archive, const mpi::PoolOptions& options);
+/// Reads what save_options has written.
+[[nodiscard]] mpi::PoolOptions load_options(InputArchive& archive);
+
+/// What becomes of a pool's work when the program ends.
+enum class AtExit { drops, finishes };
+
 /// A pool whose supervisor is for the library to use.
 class HostedPool final : public BasicPool<start_method::forkserver> {
   public:
     /// @throws what a Pool's constructor throws
-    HostedPool(const mpi::PoolOptions& options, std::span<const std::byte> initializer)
+    HostedPool(const mpi::PoolOptions& options, std::span<const std::byte> initializer,
+               AtExit at_exit = AtExit::drops)
         : BasicPool(Unopened{}) {
-        PoolOptions own;
-        if (options.processes != 0) own.processes = options.processes;
-        own.retries = options.retries;
-        own.task_timeout = options.task_timeout;
-        own.maxtasksperchild = options.maxtasksperchild;
-        own.buffersize = options.buffersize;
-        open<false>(own, std::make_shared<NodeInitializer>(rank_of_this_process(), initializer));
+        PoolOptions own = local_options(
+            options, options.processes != 0 ? options.processes : process_cpu_count());
+        own.stdout_file = name_on_node(own.stdout_file);
+        own.stderr_file = name_on_node(own.stderr_file);
+        auto first = std::make_shared<NodeInitializer>(rank_of_this_process(), initializer);
+        if (at_exit == AtExit::finishes) {
+            open<true>(own, std::move(first));
+        } else {
+            open<false>(own, std::move(first));
+        }
     }
 
     [[nodiscard]] const std::shared_ptr<Supervisor>& supervisor() const noexcept {
         return backend_.supervisor();
     }
+
+  private:
+    /// Returns a file's name with this node's rank and host in it.
+    [[nodiscard]] static std::string name_on_node(std::string name);
 };
 
+/// Returns the name of this machine.
+std::string own_host_name();
+
 }  // namespace multiprocessing::detail
+
+#include "multiprocessing/mpi/hosted_pool.ipp"

@@ -38,6 +38,10 @@ enum class LetterKind : std::uint32_t {
     broken,    // node: the pool is broken; the error
     end,       // master: end a pool
     ended,     // node: the pool has ended
+    resize,    // master: another number of workers
+    ask,       // master: what have the workers written down
+    told,      // node: this
+    forget,    // master: nobody asks of an ended pool any more
     finish,    // master: the program ends
     finished,  // node: the last letter
 };
@@ -92,6 +96,9 @@ class Mailbox {
     /// @returns whether anything has moved
     bool poll(const Receive& receive);
 
+    /// Goes on with what is being sent, and no more: for within `receive` and between two polls.
+    void push() { (void)collect_sent(); }
+
     /// Returns whether all that was sent to ranks which are not forgotten has left.
     [[nodiscard]] bool is_empty() const noexcept;
 
@@ -99,8 +106,9 @@ class Mailbox {
     /// memory: MPI may still read it.
     void forget(int rank);
 
-    /// Returns when anything has come from a rank, be it a letter that waits behind a large one of
-    /// which pieces are still to come; in nanoseconds on the monotonic clock.
+    /// Returns when anything has come from a rank, be it a piece of a large letter, or a letter
+    /// that waits behind one of which pieces are still to come; in nanoseconds on the monotonic
+    /// clock.
     [[nodiscard]] std::uint64_t last_heard(int rank) const noexcept {
         return peers_[static_cast<std::size_t>(rank)].last_heard;
     }

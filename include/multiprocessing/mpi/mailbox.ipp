@@ -158,6 +158,7 @@ inline bool Mailbox::is_complete(Incoming& incoming, int from) {
             if (came) return false;  // the rank has other things to do, too
             if (!has_come(incoming.request, from)) return false;
             incoming.received += std::exchange(incoming.awaited, 0);
+            peers_[static_cast<std::size_t>(from)].last_heard = monotonic_now();
             came = true;
         }
         if (incoming.received == size) return true;

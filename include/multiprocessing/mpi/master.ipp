@@ -60,6 +60,13 @@ inline bool Master::finish() {
     {
         const std::lock_guard guard(desk_->mutex);
         left = crews();
+    }
+    for (const auto& crew : left) {
+        if (crew->finishes_at_exit()) crew->finish();
+    }
+    {
+        const std::lock_guard guard(desk_->mutex);
+        left = crews();
         for (const auto& crew : left) crew->break_off(nullptr);
         desk_->finishing = true;
         for (std::size_t rank = 1; rank < desk_->nodes.size(); ++rank) {

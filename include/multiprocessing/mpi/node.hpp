@@ -72,6 +72,7 @@ class NodeLoop {
         bool is_ending = false;
         PoolThread ender;  // ends the pool, which may take some time
         std::atomic<bool> has_ended{false};
+        bool end_is_told = false;  // only what the workers have done is kept
     };
     using Pools = std::map<std::uint64_t, std::shared_ptr<Hosted>>;
 
@@ -87,7 +88,11 @@ class NodeLoop {
     void tell_of_part(std::uint64_t pool, std::uint64_t number, Hosted& hosted, RunningPart& part);
     void tell_if_broken(std::uint64_t number, Hosted& hosted, const RunningPart& part);
     bool tell_ended();
+    void resize(const ReceivedLetter& letter);
+    void tell_logs(const ReceivedLetter& letter);
     void beat(std::uint64_t now);
+    /// Returns what is done between the pieces of a long copy.
+    [[nodiscard]] Meanwhile sign_of_life();
     void rest(std::uint32_t seen);
     [[nodiscard]] Hosted* busiest() noexcept;
     [[nodiscard]] bool is_abandoned(std::uint64_t now);

@@ -120,9 +120,18 @@ inline void NodeLoop::say_hello() {
 /// Says that this node lives, if it has said nothing else for some time.
 inline void NodeLoop::beat(std::uint64_t now) {
     std::uint64_t interval = usual_beat;
-    for (const auto& [number, hosted] : pools_) interval = (std::min)(interval, hosted->beat);
+    for (const auto& [number, hosted] : pools_) {
+        if (!hosted->end_is_told) interval = (std::min)(interval, hosted->beat);
+    }
     if (now - last_sent_ < interval) return;
     send(Letter(LetterKind::beat));
+}
+
+inline Meanwhile NodeLoop::sign_of_life() {
+    return [this] {
+        beat(monotonic_now());
+        mailbox_.push();
+    };
 }
 
 inline bool NodeLoop::is_abandoned(std::uint64_t now) {
@@ -145,6 +154,13 @@ inline void NodeLoop::receive(const ReceivedLetter& letter) {
             return cancel(letter);
         case LetterKind::end:
             return end(letter);
+        case LetterKind::resize:
+            return resize(letter);
+        case LetterKind::ask:
+            return tell_logs(letter);
+        case LetterKind::forget:
+            pools_.erase(letter.head.pool);
+            return;
         case LetterKind::finish:
             finishing_ = true;
             any_lost_ = InputArchive(letter.content).read<bool>();
@@ -159,16 +175,11 @@ inline void NodeLoop::open(const ReceivedLetter& letter) {
     Letter answer(LetterKind::opened, letter.head.pool);
     try {
         InputArchive archive(letter.content);
-        mpi::PoolOptions options;
-        archive(options.processes, options.retries);
-        const auto task_timeout = archive.read<double>();
-        archive(options.maxtasksperchild);
-        const auto lost_after = archive.read<double>();
-        if (task_timeout >= 0) options.task_timeout = task_timeout;
+        const mpi::PoolOptions options = load_options(archive);
         const std::size_t size = archive.remaining();
         auto hosted = std::make_shared<Hosted>();
         hosted->pool = std::make_unique<HostedPool>(options, std::span(archive.take(size), size));
-        hosted->beat = static_cast<std::uint64_t>(lost_after * 1e9 / 5);
+        hosted->beat = static_cast<std::uint64_t>(options.lost_after.nanoseconds().count()) / 5;
         answer.content()(static_cast<int>(hosted->pool->supervisor()->worker_count()));
         pools_[letter.head.pool] = std::move(hosted);
     } catch (...) {
@@ -184,12 +195,12 @@ inline void NodeLoop::take_part(const ReceivedLetter& letter) {
     if (found == pools_.end() || found->second->is_broken || found->second->is_ending) return;
     Hosted& hosted = *found->second;
     try {
-        ReceivedPart part = read_part(letter.content);
+        ReceivedPart part = read_part(letter.content, sign_of_life());
         CallWish wish{.priority = part.wish.priority};
         if (part.wish.timeout >= 0) wish.timeout = part.wish.timeout;
         // As of a stream: each chunk's end is told, and each item's error counts.
-        auto call = hosted.pool->supervisor()->submit(std::move(part.batch),
-                                                      {.of_stream = true, .wish = wish});
+        auto call = hosted.pool->supervisor()->submit(
+            std::move(part.batch), {.of_stream = true, .wish = wish, .number = part.wish.call});
         hosted.parts.emplace(letter.head.number, RunningPart(std::move(call), part.result_size));
     } catch (const BrokenProcessPool&) {
         hosted.is_broken = true;
@@ -237,17 +248,45 @@ inline void NodeLoop::end(const ReceivedLetter& letter) {
 
 inline bool NodeLoop::tell_ended() {
     bool any = false;
-    for (auto hosted = pools_.begin(); hosted != pools_.end();) {
-        if (!hosted->second->has_ended.load()) {
-            ++hosted;
-            continue;
-        }
-        hosted->second->ender.wait();
-        send(Letter(LetterKind::ended, hosted->first));
-        hosted = pools_.erase(hosted);
+    for (const auto& [number, pool] : pools_) {
+        if (!pool->has_ended.load() || std::exchange(pool->end_is_told, true)) continue;
+        pool->ender.wait();
+        send(Letter(LetterKind::ended, number));
         any = true;
     }
     return any;
+}
+
+/// The content of LetterKind::resize: how many workers there are to be.
+inline void NodeLoop::resize(const ReceivedLetter& letter) {
+    const auto found = pools_.find(letter.head.pool);
+    if (found == pools_.end() || found->second->is_broken || found->second->is_ending) return;
+    try {
+        found->second->pool->supervisor()->resize(
+            InputArchive(letter.content).read<std::uint32_t>());
+    } catch (...) {  // no memory for their places
+        found->second->is_broken = true;
+        Letter answer(LetterKind::broken, letter.head.pool);
+        save_exception(answer.content(), std::current_exception(), state().name(), ::getpid());
+        send(std::move(answer));
+    }
+}
+
+/// The content of LetterKind::ask: whether the latest chunks of the workers are wanted too.
+inline void NodeLoop::tell_logs(const ReceivedLetter& letter) {
+    const auto found = pools_.find(letter.head.pool);
+    if (found == pools_.end()) return;
+    const auto supervisor = found->second->pool->supervisor();
+    const bool all = InputArchive(letter.content).read<bool>();
+    // It may take 50 ms, in which this node gives no sign of life.
+    if (all && found->second->beat > usual_beat / 5) supervisor->wait_for_records();
+    Letter answer(LetterKind::told, letter.head.pool, letter.head.number);
+    try {
+        write_logs(answer.content(), *supervisor, all ? WhichRecords::latest : WhichRecords::none);
+    } catch (...) {  // no memory for the letter: an empty one, so that nobody waits for it
+        answer = Letter(LetterKind::told, letter.head.pool, letter.head.number);
+    }
+    send(std::move(answer));
 }
 
 inline bool NodeLoop::tell_results() {
@@ -284,7 +323,8 @@ inline void NodeLoop::tell_of_part(std::uint64_t pool, std::uint64_t number, Hos
         letter.content()(part.is_over(), static_cast<std::uint32_t>(finished.size()));
         for (const std::uint32_t chunk : finished) {
             letter.content()(chunk);
-            write_outcome(letter.content(), *part.call(), chunk, part.result_size(), place_);
+            write_outcome(letter.content(), *part.call(), chunk, part.result_size(), place_,
+                          sign_of_life());
         }
     } catch (...) {  // no memory for the letter
         letter = refusal_of(pool, number);
@@ -311,6 +351,7 @@ inline void NodeLoop::tell_if_broken(std::uint64_t number, Hosted& hosted,
 /// Ends the pools, and stays until the last letter has left.
 inline void NodeLoop::say_farewell() {
     for (const auto& [number, hosted] : pools_) {
+        if (hosted->end_is_told) continue;
         if (hosted->is_ending) {
             hosted->ender.wait();
         } else {

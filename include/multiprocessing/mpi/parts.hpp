@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -43,12 +44,20 @@ void refuse_handles(const Batch& batch);
 /// What a part asks for besides.
 struct PartWish {
     std::int32_t priority;
-    double timeout;  // seconds for each task; below 0: the pool's
+    std::uint32_t call;  // its number at rank 0, the low bits: for the records of the workers
+    double timeout;      // seconds for each task; below 0: the pool's
 };
 
 /// Writes some chunks of a batch.
 void write_part(OutputArchive& archive, Batch& batch, const PlainSizes& sizes, ChunkRange range,
                 const PartWish& wish);
+
+/// What is done between the pieces of a long copy: who copies gigabytes shall not look dead.
+using Meanwhile = std::function<void()>;
+
+/// Copies bytes. @param meanwhile called between pieces of `copied_at_a_time`; empty: nothing
+void copy_in_pieces(std::byte* to, std::span<const std::byte> from, const Meanwhile& meanwhile);
+constexpr std::size_t copied_at_a_time = 8u << 20;  // bytes: some milliseconds
 
 /// A part that has come.
 struct ReceivedPart {
@@ -59,12 +68,13 @@ struct ReceivedPart {
 
 /// Makes a batch of what write_part has written.
 /// @throws std::bad_alloc; ProcessError when the bytes are damaged
-ReceivedPart read_part(std::span<const std::byte> bytes);
+ReceivedPart read_part(std::span<const std::byte> bytes, const Meanwhile& meanwhile = {});
 
 /// Writes what became of a finished chunk.
 /// @param place where it was run, for the texts of errors that say that a worker has died
 void write_outcome(OutputArchive& archive, Batch& batch, std::uint32_t index,
-                   std::uint64_t result_size, const std::string& place);
+                   std::uint64_t result_size, const std::string& place,
+                   const Meanwhile& meanwhile = {});
 
 /// Reads what write_outcome has written into a chunk of the master's batch, as if a worker had done
 /// so; all but the store that finishes the chunk.

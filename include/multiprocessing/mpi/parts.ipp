@@ -136,22 +136,47 @@ inline void write_part(OutputArchive& archive, Batch& batch, const PlainSizes& s
     archive.write(items.data(), items.size());
 }
 
+/// Calls `copy` with a piece after the other.
+template <class Copy>
+void for_each_piece(std::span<const std::byte> bytes, const Meanwhile& meanwhile, Copy copy) {
+    for (; bytes.size() > copied_at_a_time; bytes = bytes.subspan(copied_at_a_time)) {
+        copy(bytes.first(copied_at_a_time));
+        if (meanwhile) meanwhile();
+    }
+    if (!bytes.empty()) copy(bytes);
+}
+
+inline void copy_in_pieces(std::byte* to, std::span<const std::byte> from,
+                           const Meanwhile& meanwhile) {
+    for_each_piece(from, meanwhile, [&to](std::span<const std::byte> piece) {
+        std::memcpy(to, piece.data(), piece.size());
+        to += piece.size();
+    });
+}
+
+/// Does the same to the end of an archive.
+inline void write_in_pieces(OutputArchive& archive, std::span<const std::byte> bytes,
+                            const Meanwhile& meanwhile) {
+    archive.reserve(bytes.size());
+    for_each_piece(bytes, meanwhile, [&archive](std::span<const std::byte> piece) {
+        archive.write(piece.data(), piece.size());
+    });
+}
+
 /// Gives a batch the message that consists of these two.
 inline void place_message(Batch& batch, std::span<const std::byte> beginning,
-                          std::span<const std::byte> rest) {
+                          std::span<const std::byte> rest, const Meanwhile& meanwhile) {
     const PayloadHeader header{beginning.size() + rest.size(), 0, 0};
     const std::size_t size = sizeof header + padded_to_8(header.size);
     auto* place = batch.at<std::byte>(place_of_message(batch));
     if (size > small_message) place = static_cast<std::byte*>(allocate(size));
     std::memcpy(place, &header, sizeof header);
     std::memcpy(place + sizeof header, beginning.data(), beginning.size());
-    if (!rest.empty()) {
-        std::memcpy(place + sizeof header + beginning.size(), rest.data(), rest.size());
-    }
+    copy_in_pieces(place + sizeof header + beginning.size(), rest, meanwhile);
     batch.message = heap().offset_of(place);
 }
 
-inline ReceivedPart read_part(std::span<const std::byte> bytes) {
+inline ReceivedPart read_part(std::span<const std::byte> bytes, const Meanwhile& meanwhile) {
     InputArchive archive(bytes);
     PartHead head;
     archive.read_into(&head, sizeof head);
@@ -174,8 +199,8 @@ inline ReceivedPart read_part(std::span<const std::byte> bytes) {
         starts[chunk] = head.beginning + start;
     }
     const std::span items(archive.take(head.items), head.items);
-    if (is_plain) std::memcpy(batch->at<std::byte>(batch->items), items.data(), items.size());
-    place_message(*batch, beginning, is_plain ? std::span<const std::byte>() : items);
+    if (is_plain) copy_in_pieces(batch->at<std::byte>(batch->items), items, meanwhile);
+    place_message(*batch, beginning, is_plain ? std::span<const std::byte>() : items, meanwhile);
     return {std::move(batch), head.wish, head.result_size};
 }
 
@@ -232,13 +257,15 @@ inline void write_recorded_error(OutputArchive& archive, Offset error, const std
 }
 
 inline void write_outcome(OutputArchive& archive, Batch& batch, std::uint32_t index,
-                          std::uint64_t result_size, const std::string& place) {
+                          std::uint64_t result_size, const std::string& place,
+                          const Meanwhile& meanwhile) {
     const Chunk& chunk = batch.chunks()[index];
     OutcomeHead head{batch.size_of(index) * result_size, 0, 0, chunk.failures.load(), 0};
     const std::size_t begin = archive.size();
     archive.write(&head, sizeof head);
     const auto* const results = batch.at<const std::byte>(batch.results);
-    archive.write(results + items_before(batch, index) * result_size, head.plain);
+    write_in_pieces(archive, {results + items_before(batch, index) * result_size, head.plain},
+                    meanwhile);
 
     std::vector<Offset> segments = segments_of(chunk);
     std::vector<Offset> refused;
@@ -253,7 +280,7 @@ inline void write_outcome(OutputArchive& archive, Batch& batch, std::uint32_t in
         const auto bytes = payload.bytes().subspan(sizeof segment);
         const RunHead run{bytes.size(), segment.first, segment.count, 0, 0};
         archive.write(&run, sizeof run);
-        archive.write(bytes.data(), bytes.size());
+        write_in_pieces(archive, bytes, meanwhile);
         ++head.segments;
     }
     for (const Offset segment : refused) {

@@ -148,6 +148,7 @@ struct alignas(64) WorkerLog {
         const ChunkRecord record = ring()[number % capacity].load();
         // After the acquire loads of the record: it is no mixture if this is still low enough.
         if (recorded.load(std::memory_order_relaxed) >= number + capacity) return std::nullopt;
+        if (record.begin == 0) return std::nullopt;  // of a copy of a log, which lacks it
         return record;
     }
 

@@ -257,7 +257,9 @@ class PoolInterface {
     /// Writes the timeline of the latest tasks of each worker (PoolOptions::traced of them) as a
     /// file that chrome://tracing and ui.perfetto.dev open.
     /// @throws std::system_error when it cannot be written, e.g. ENOENT, ENOSPC
-    void trace(const std::string& path) const { write_trace(backend_.logs(), path); }
+    void trace(const std::string& path) const {
+        write_trace(backend_.logs(), backend_.history(), path);
+    }
 
     /// Writes a page for a browser that says what the pool has done: its workers' timeline and use,
     /// the figures of stats(), the slowest tasks, the lost workers. It is one file that loads

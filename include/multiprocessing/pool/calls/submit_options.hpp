@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "multiprocessing/timeout.hpp"
@@ -22,6 +23,7 @@ struct SubmitOptions {
     bool of_stream = false;     // each chunk's end is told, all errors count; also when closed
     bool caller_waits = false;  // for its end, as the next thing it does
     CallWish wish = {};
+    std::uint32_t number = 0;  // of the call, for the records of workers; 0: the pool's own
 };
 
 /// @param most calls that may wait @throws Full always

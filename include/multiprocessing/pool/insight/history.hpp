@@ -12,6 +12,7 @@
 #include <exception>
 #include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace multiprocessing {
@@ -34,6 +35,16 @@ namespace detail {
 struct CallName {
     std::string function;    // empty: not known
     bool is_stream = false;  // whether the call is a part of a stream
+};
+
+/// Where a worker of a pool of nodes is.
+struct WorkerPlace {
+    int rank = 0;
+    std::string host;
+    std::uint64_t memory = 0;  // bytes of its own: only its node can find out
+
+    /// Returns e.g. "rank 3, host".
+    [[nodiscard]] std::string text() const { return "rank " + std::to_string(rank) + ", " + host; }
 };
 
 /// What a pool remembers. The pool's owner guards it with a lock; a copy is a snapshot.
@@ -60,6 +71,27 @@ class History {
     [[nodiscard]] pid_t present_pid(std::uint32_t worker) const noexcept {
         return worker < present_.size() ? present_[worker] : 0;
     }
+
+    /// Returns a copy that knows of the calls, but of no worker and no loss.
+    [[nodiscard]] History of_calls() const {
+        History copy = *this;
+        copy.lost_ = copy.retries_ = 0;
+        copy.losses_.clear();
+        copy.present_.clear();
+        return copy;
+    }
+    /// Notes where the next worker is, in the order of the workers.
+    void note_place(WorkerPlace place) { places_.push_back(std::move(place)); }
+    /// Returns where a worker is; null in a pool of this machine.
+    [[nodiscard]] const WorkerPlace* place_of(std::uint32_t worker) const noexcept {
+        return worker < places_.size() ? &places_[worker] : nullptr;
+    }
+    /// Counts what another pool remembers as well. @param losses the latest ones, told by this
+    /// pool's clock and workers
+    [[gnu::cold]] void add(std::uint64_t lost, std::uint64_t retries,
+                           const std::vector<WorkerLoss>& losses);
+    /// Counts that tasks are tried again.
+    void note_retries(std::uint64_t retries) noexcept { retries_ += retries; }
 
     /// Returns the number of the run of calls that the call belongs to, 0 when it is not
     /// remembered. Calls of one run have the same name.
@@ -93,7 +125,8 @@ class History {
     std::uint64_t lost_ = 0;
     std::uint64_t retries_ = 0;
     std::list<WorkerLoss> losses_;
-    std::vector<pid_t> present_;  // of a snapshot
+    std::vector<pid_t> present_;       // of a snapshot
+    std::vector<WorkerPlace> places_;  // of a snapshot
 };
 
 }  // namespace detail

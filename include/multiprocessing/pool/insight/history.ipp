@@ -68,6 +68,15 @@ MULTIPROCESSING_INLINE void History::note_present(std::uint32_t worker, pid_t pi
     present_[worker] = pid;
 }
 
+MULTIPROCESSING_INLINE void History::add(std::uint64_t lost, std::uint64_t retries,
+                                         const std::vector<WorkerLoss>& losses) {
+    lost_ += lost;
+    retries_ += retries;
+    losses_.insert(losses_.end(), losses.begin(), losses.end());
+    losses_.sort([](const WorkerLoss& a, const WorkerLoss& b) { return a.when < b.when; });
+    while (losses_.size() > most_losses) losses_.pop_front();
+}
+
 MULTIPROCESSING_INLINE std::uint64_t History::run_of(std::uint32_t serial) const noexcept {
     // From the latest run back, the first one that began no later. The difference tells that, also
     // where only the low bits are known.

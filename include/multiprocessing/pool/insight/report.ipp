@@ -79,6 +79,7 @@ class ReportPage {
     void begin_table(const char* id, std::initializer_list<const char*> heads) {
         page_ += "<div class=\"wide\"><table id=\"" + std::string(id) + "\"><thead><tr>";
         for (const char* const head : heads) {
+            if (head == nullptr) continue;      // not for this pool
             const bool is_text = *head == '<';  // what stands behind it is left-aligned
             page_ += is_text ? "<th class=\"text\">" : "<th>";
             page_ += head + (is_text ? 1 : 0);
@@ -169,8 +170,9 @@ class ReportPage {
 
     void add_workers() {
         page_ += "<h2>Workers</h2>\n";
+        const bool has_nodes = !stats_.workers.empty() && !stats_.workers.front().host.empty();
         begin_table("workers", {"worker", "pid", "starts", "tasks", "failed", "working", "waiting",
-                                "<", "start-up", "memory"});
+                                "<", "start-up", "memory", has_nodes ? "<node" : nullptr});
         for (std::size_t i = 0; i < stats_.workers.size(); ++i) {
             const WorkerStats& worker = stats_.workers[i];
             page_ += "<tr id=\"worker-" + std::to_string(i + 1) + "\"><td>" +
@@ -185,9 +187,14 @@ class ReportPage {
             add_bar(worker);
             add_seconds_cell("startup", worker.startup);
             add_cell([&] { add_memory("memory", worker.memory); });
+            if (has_nodes) add_cell([&] { add_node(worker); }, "text");
             page_ += "</tr>\n";
         }
         end_table();
+    }
+    void add_node(const WorkerStats& worker) {
+        const WorkerPlace place{worker.rank, worker.host};
+        add_data("rank", std::to_string(worker.rank), html_text(place.text()));
     }
     /// Adds how a worker's time was divided between working and waiting, as a picture.
     void add_bar(const WorkerStats& worker) {

@@ -28,19 +28,22 @@ struct WorkerStats {
     /// Bytes of the present worker's own memory, not of what it shares. 0 when it has ended, and
     /// for a thread, which has none of its own.
     std::uint64_t memory = 0;
+    int rank = -1;     ///< of its node, in a pool of nodes
+    std::string host;  ///< the name of its node's machine, in a pool of nodes
 
     friend std::string text_of(const WorkerStats& worker);
 };
 
 /// How long the items of one chunk took: a single item where the chunk size is 1.
 struct TaskTime {
-    double seconds = 0;       ///< how long they took
-    std::uint64_t call = 0;   ///< number of the call among the pool's, from 1
-    std::uint64_t first = 0;  ///< number of the first item in the call, from 0
-    std::uint64_t items = 0;  ///< how many they were
-    pid_t pid = 0;            ///< of the worker, or its thread
-    std::string function;     ///< its name, if known: a class, or exported with -rdynamic
-    bool is_stream = false;   ///< whether the items are those of an imap
+    double seconds = 0;        ///< how long they took
+    std::uint64_t call = 0;    ///< number of the call among the pool's, from 1
+    std::uint64_t first = 0;   ///< number of the first item in the call, from 0
+    std::uint64_t items = 0;   ///< how many they were
+    pid_t pid = 0;             ///< of the worker, or its thread
+    std::string function;      ///< its name, if known: a class, or exported with -rdynamic
+    bool is_stream = false;    ///< whether the items are those of an imap
+    std::uint32_t worker = 0;  ///< the worker's place in PoolStats::workers
 
     friend std::string text_of(const TaskTime& task);
 };

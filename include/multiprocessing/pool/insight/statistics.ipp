@@ -24,7 +24,11 @@ MULTIPROCESSING_INLINE std::string text_of(const WorkerStats& worker) {
            ", idle=" + detail::float_repr(worker.idle) +
            ", startup=" + detail::float_repr(worker.startup) +
            ", failed=" + std::to_string(worker.failed) +
-           ", memory=" + std::to_string(worker.memory) + ")";
+           ", memory=" + std::to_string(worker.memory) +
+           (worker.host.empty() ? ""
+                                : ", rank=" + std::to_string(worker.rank) +
+                                      ", host=" + detail::quoted(worker.host)) +
+           ")";
 }
 
 MULTIPROCESSING_INLINE std::string text_of(const TaskTime& task) {
@@ -32,7 +36,8 @@ MULTIPROCESSING_INLINE std::string text_of(const TaskTime& task) {
            ", call=" + std::to_string(task.call) + ", first=" + std::to_string(task.first) +
            ", items=" + std::to_string(task.items) + ", pid=" + std::to_string(task.pid) +
            ", function=" + detail::quoted(task.function) +
-           ", is_stream=" + (task.is_stream ? "True" : "False") + ")";
+           ", is_stream=" + (task.is_stream ? "True" : "False") +
+           ", worker=" + std::to_string(task.worker) + ")";
 }
 
 MULTIPROCESSING_INLINE std::string text_of(const PoolStats& stats) {
@@ -49,17 +54,18 @@ MULTIPROCESSING_INLINE std::string text_of(const PoolStats& stats) {
 
 namespace detail {
 
-MULTIPROCESSING_INLINE TaskTime to_task_time(const ChunkRecord& record) {
+MULTIPROCESSING_INLINE TaskTime to_task_time(const ChunkRecord& record, std::uint32_t worker) {
     return {static_cast<double>(record.duration) * 1e-9,
             record.call,
             record.first,
             record.items,
             static_cast<pid_t>(record.pid),
             {},
-            false};
+            false,
+            worker};
 }
 
-MULTIPROCESSING_INLINE WorkerStats read_worker_stats(const WorkerLog& log) noexcept {
+MULTIPROCESSING_INLINE WorkerStats read_worker_stats(const WorkerLog& log) {
     const auto seconds = [](const std::atomic<std::uint64_t>& nanoseconds) {
         return static_cast<double>(nanoseconds.load(std::memory_order_relaxed)) * 1e-9;
     };
@@ -70,7 +76,9 @@ MULTIPROCESSING_INLINE WorkerStats read_worker_stats(const WorkerLog& log) noexc
             seconds(log.idle),
             seconds(log.startup),
             log.failed.load(),
-            0};
+            0,
+            -1,
+            {}};
 }
 
 /// Keeps the slowest tasks, and names them.
@@ -94,8 +102,13 @@ MULTIPROCESSING_INLINE PoolStats read_stats(const WorkerLogs& logs, const Histor
         stats.retries += log.retried.load(std::memory_order_relaxed);
         const pid_t present = history.present_pid(slot);
         if (present != 0) stats.workers.back().memory = own_memory_of(present);
+        if (const WorkerPlace* const place = history.place_of(slot)) {
+            stats.workers.back().memory = place->memory;
+            stats.workers.back().rank = place->rank;
+            stats.workers.back().host = place->host;
+        }
         for (const ChunkRecord& record : log.slowest.read()) {
-            if (record.duration != 0) stats.slowest.push_back(to_task_time(record));
+            if (record.duration != 0) stats.slowest.push_back(to_task_time(record, slot));
         }
     }
     keep_slowest(stats.slowest, history);

@@ -9,13 +9,14 @@
 
 namespace multiprocessing::detail {
 
+class History;
 class WorkerLogs;
 
 /// Writes the tasks that the workers of a pool remember.
 /// @throws std::system_error with the errno of fopen, or when something could not be written, e.g.
 ///         ENOSPC
 /// @par Source "Trace Event Format", Google, 2016
-void write_trace(const WorkerLogs& logs, const std::string& path);
+void write_trace(const WorkerLogs& logs, const History& history, const std::string& path);
 
 }  // namespace multiprocessing::detail
 

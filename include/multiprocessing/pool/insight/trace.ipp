@@ -17,6 +17,8 @@
 #include "multiprocessing/detail/repr.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/pool/board/worker_log.hpp"
+#include "multiprocessing/pool/insight/history.hpp"
+#include "multiprocessing/pool/insight/report_text.hpp"
 
 namespace multiprocessing::detail {
 
@@ -31,12 +33,15 @@ class TraceFile {
         std::fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n", file_.get());
     }
 
-    void write_worker(std::uint32_t slot, WorkerLog& log, std::uint32_t capacity) {
+    /// @param place where the worker is; empty: here
+    void write_worker(std::uint32_t slot, WorkerLog& log, std::uint32_t capacity,
+                      const std::string& place) {
         separate();
         std::fprintf(file_.get(),
                      "{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%u,"
-                     "\"args\":{\"name\":\"worker %u\"}}",
-                     static_cast<int>(::getpid()), slot + 1, slot + 1);
+                     "\"args\":{\"name\":%s}}",
+                     static_cast<int>(::getpid()), slot + 1,
+                     json_text("worker " + std::to_string(slot + 1) + place).c_str());
         const std::uint64_t end = log.recorded.load(std::memory_order_acquire);
         for (std::uint64_t i = end - std::min<std::uint64_t>(end, capacity); i < end; ++i) {
             if (const auto record = log.read(i, capacity)) write(slot, *record);
@@ -75,10 +80,13 @@ class TraceFile {
     std::uint64_t written_ = 0;
 };
 
-MULTIPROCESSING_INLINE void write_trace(const WorkerLogs& logs, const std::string& path) {
+MULTIPROCESSING_INLINE void write_trace(const WorkerLogs& logs, const History& history,
+                                        const std::string& path) {
     TraceFile file(path);
     for (std::uint32_t slot = 0; slot < logs.size(); ++slot) {
-        file.write_worker(slot, logs[slot], logs.capacity());
+        const WorkerPlace* const place = history.place_of(slot);
+        file.write_worker(slot, logs[slot], logs.capacity(),
+                          place != nullptr ? " (" + place->text() + ")" : "");
     }
     file.finish();
 }

@@ -153,6 +153,8 @@ class ProcessBackend {
     [[nodiscard]] const std::shared_ptr<Supervisor>& supervisor() const noexcept {
         return supervisor_;
     }
+    /// Returns what an executor needs of it, see CallHome.
+    [[nodiscard]] const std::shared_ptr<Supervisor>& home() const noexcept { return supervisor_; }
 
     /// Returns the results of a call that is over. @throws the first failed item's error
     template <class R>

@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 
+#include "multiprocessing/pool/calls/call_home.hpp"
 #include "multiprocessing/pool/calls/pool_thread.hpp"
 #include "multiprocessing/pool/calls/stream_registry.hpp"
 #include "multiprocessing/pool/calls/submit_options.hpp"
@@ -29,7 +30,9 @@ namespace multiprocessing::detail {
 enum class OtherCallbacks { within, after };
 
 /// The workers of a pool and their work.
-class Supervisor final : public std::enable_shared_from_this<Supervisor>, public BatchCanceller {
+class Supervisor final : public std::enable_shared_from_this<Supervisor>,
+                         public CallHome,
+                         public BatchCanceller {
   public:
     /// Makes a pool and starts its workers.
     /// @throws what starting processes throws; then no worker is left
@@ -93,15 +96,16 @@ class Supervisor final : public std::enable_shared_from_this<Supervisor>, public
     [[nodiscard]] const char* state_name() const noexcept;
     [[nodiscard]] std::uint32_t worker_count() const noexcept { return place_.roster.size(); }
     [[nodiscard]] PoolBoard& board() const noexcept { return *place_.board; }
-    Courier& courier() noexcept { return place_.courier; }
+    [[nodiscard]] Courier& courier() noexcept override { return place_.courier; }
     /// Returns what the owner remembers; in a forked child nothing.
     [[nodiscard, gnu::cold]] History history() const;
     /// Waits until the workers have written down the chunks whose results are there. That is a
     /// moment later; but it may be long where a worker has no core to run on, so this gives up.
     [[gnu::cold]] void wait_for_records() const;
-    [[nodiscard]] Arrivals arrivals() const noexcept { return place_.arrivals(); }
-    /// Returns a number that changes when calls are given up.
-    [[nodiscard]] std::uint32_t withdrawals() const noexcept { return place_.withdrawals.load(); }
+    [[nodiscard]] Arrivals arrivals() const noexcept override { return place_.arrivals(); }
+    [[nodiscard]] std::uint32_t withdrawals() const noexcept override {
+        return place_.withdrawals.load();
+    }
 
   private:
     [[gnu::cold]] void open();

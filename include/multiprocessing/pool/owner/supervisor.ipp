@@ -63,7 +63,9 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwn
         come_in(guard, how, pending);
     // A caller that waits cannot cancel.
     if (!how.caller_waits) pending->set_canceller(weak_from_this());
-    (*pending)->serial = ++last_serial_;
+    // The records of workers have the low half. In front of it stands what makes it the only one,
+    // and keeps the order.
+    (*pending)->serial = how.number == 0 ? ++last_serial_ : ++last_serial_ << 32 | how.number;
     (*pending)->keep_errors = how.of_stream ? 1 : 0;
     (*pending)->commit_each = place_.options.retries > 0 || how.of_stream ? 1 : 0;
     (*pending)->notice.store(how.of_stream ? Batch::of_each_chunk : Batch::nobody,
@@ -71,7 +73,7 @@ MULTIPROCESSING_INLINE std::shared_ptr<PendingBatch> Supervisor::submit(BatchOwn
     if (!how.wish.timeout.is_forever()) [[unlikely]]
         (*pending)->time_limit = watcher_.note_limit(how.wish.timeout);
     EntryList& entries = list(pending, how);
-    place_.history.note_call(last_serial_, (*pending)->function, how.of_stream);
+    place_.history.note_call((*pending)->serial, (*pending)->function, how.of_stream);
     const bool nobody_is_awake = board.spinner.load() == 0;
     if (how.caller_waits && nobody_is_awake) {
         pending->announce_when_waiting(board);
