@@ -112,6 +112,11 @@ SECTIONS = {
         Row("remote/1 MiB into", "1 MiB, recv_bytes_into", "µs", times(1.3, "a raw socket pair")),
         Row("remote/connect", "a connection, with its handshake", "µs"),
     ],
+    "Nodes of an MPI program, rank 0 and two more": [
+        Row("mpi/map by 1", "map of x*x, chunksize 1, an item", "µs", at_most(10_000)),
+        Row("mpi/map by 1000", "map of x*x, chunksize 1,000, an item", "ns", times(0.5, "mpi4py")),
+        Row("mpi/apply", "apply", "µs", times(1, "mpi4py")),
+    ],
     "Locks and values": [
         Row("lock/Lock", "Lock, acquire + release", "ns", at_most(20)),
         Row("lock/RLock", "RLock, the same", "ns", at_most(20)),
@@ -164,6 +169,7 @@ PLOTS = [
     Plot("pool/chunk size", "Pool.map of x*x by chunk size", "items a chunk", "ns an item"),
     Plot("pool/workers", "Pool.map, chunksize 1, by workers", "workers", "µs a task", 1e-3),
     Plot("pool/items", "Pool.map of x*x by the number of items", "items", "ns an item"),
+    Plot("nodes/busy", "mpi::Pool, simulated nodes of 64 workers", "nodes", "% of workers busy"),
     Plot("queue/size", "Queue by the size of an item", "bytes", "GB/s", per_x=True),
     Plot("queue/round trip by size", "Queue, there and back, by size", "bytes", "µs", 1e-3),
     Plot("queue/length", "Queue, put and get, by its length", "items in the queue", "ns an item"),

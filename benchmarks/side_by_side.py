@@ -21,7 +21,7 @@ from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, U
 
 HERE = pathlib.Path(__file__).parent
 PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers",
-             "shared_objects", "heap", "remote", "compile"]
+             "shared_objects", "heap", "remote", "mpi", "nodes", "compile"]
 
 
 class Samples:
@@ -87,6 +87,10 @@ def run_compilers(samples):
             samples.add(row, STANDARD, "", standard)
 
 
+def launcher(name):
+    return [HERE.parent / "examples/with_mpirun"] if name == "mpi" else []
+
+
 def run_program(name, programs, is_quick, samples):
     mode = "quick" if is_quick else "full"
     if name == "compile":
@@ -94,10 +98,11 @@ def run_program(name, programs, is_quick, samples):
     elif name == "inside":
         run_google_benchmark(programs / name, is_quick, samples)
     else:
-        samples.add_lines(output_of([programs / name, mode]))
+        samples.add_lines(output_of([*launcher(name), programs / name, mode]))
     twin = HERE / "python" / f"{name}.py"
     if twin.exists():
-        samples.add_lines(output_of(["python3", twin, mode]))
+        module = ["-m", "mpi4py.futures"] if name == "mpi" else []
+        samples.add_lines(output_of([*launcher(name), "python3", *module, twin, mode]))
 
 
 def with_unit(value, unit):

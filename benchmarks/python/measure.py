@@ -6,11 +6,12 @@ import time
 class Run:
     """A quick or a full run, as the first argument says."""
 
-    def __init__(self):
+    def __init__(self, contender="Python"):
+        self.contender = contender
         self.is_quick = sys.argv[1:] == ["quick"]
 
     def report(self, row, value, x=""):
-        print(row, "Python", x, f"{value:.3f}", sep="\t", flush=True)
+        print(row, self.contender, x, f"{value:.3f}", sep="\t", flush=True)
 
     def times(self, row, rounds, work, count=1, x=""):
         """Does `work`, which does something `count` times, in each round."""

@@ -10,6 +10,7 @@
 // numbers. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -152,11 +153,22 @@ class Mailbox {
     std::set<int> unreachable_;
 };
 
+/// Returns how long a node waits between two letters with results of one part, in nanoseconds. Rank
+/// 0 can take some ten thousand letters a second, so the more nodes there are, the fewer each
+/// sends.
+[[nodiscard]] constexpr std::uint64_t between_results(int ranks) noexcept {
+    return (std::max)(std::uint64_t{300'000}, static_cast<std::uint64_t>(ranks) * 150'000);
+}
+
 /// How long a thread that polls a mailbox rests between two looks: not at all right after there was
-/// something, then a quarter of the time since. A rank that blocks in MPI instead takes a whole
+/// something, then an eighth of the time since. A rank that blocks in MPI instead takes a whole
 /// core.
 class Patience {
   public:
+    /// Has the rests of this thread end on time. Linux adds up to 50 µs to each wait of a thread,
+    /// unless told otherwise, which is more than the shortest rests take.
+    static void be_exact() noexcept;
+
     void note_work() noexcept;
     /// Returns how long to rest, in nanoseconds; 0: look again at once.
     [[nodiscard]] std::uint64_t next_rest() const noexcept;

@@ -5,6 +5,8 @@
 
 #include "multiprocessing/mpi/mailbox.hpp"
 
+#include <sys/prctl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -194,12 +196,14 @@ inline void Mailbox::forget(int rank) {
     receiving_from_.erase(rank);
 }
 
+inline void Patience::be_exact() noexcept { (void)::prctl(PR_SET_TIMERSLACK, 1UL); }
+
 inline void Patience::note_work() noexcept { last_work_ = monotonic_now(); }
 
 inline std::uint64_t Patience::next_rest() const noexcept {
     const std::uint64_t idle = monotonic_now() - last_work_;
     if (spinning_helps() && idle < spin_time) return 0;
-    return std::clamp(idle / 4, shortest_rest, longest_rest);
+    return std::clamp(idle / 8, shortest_rest, longest_rest);
 }
 
 }  // namespace multiprocessing::detail

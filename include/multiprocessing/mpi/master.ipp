@@ -82,6 +82,7 @@ inline bool Master::finish() {
 }
 
 inline void Master::run() {
+    Patience::be_exact();
     try {
         while (!is_done()) {
             const std::uint32_t seen = desk_->wake.load();

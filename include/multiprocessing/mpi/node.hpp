@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/mpi/hosted_pool.hpp"
 #include "multiprocessing/mpi/mailbox.hpp"
 #include "multiprocessing/mpi/parts.hpp"
@@ -30,6 +31,19 @@ enum class NodeEnd {
     abandoned,   ///< rank 0 or the launcher is gone
 };
 
+/// Where rank 0 runs, as it tells the other ranks when they begin.
+struct RankZero {
+    std::int32_t pid = 0;
+    char machine[124] = {};  // boot and namespace of its pids; empty: unknown
+};
+
+/// Returns what this process is as rank 0.
+RankZero rank_zero_here() noexcept;
+
+/// Returns a pidfd of rank 0, or nothing where it runs on another machine: there its silence alone
+/// tells that it is gone.
+Descriptor watch_rank_zero(const RankZero& rank_zero) noexcept;
+
 /// A part that a node runs.
 class RunningPart {
   public:
@@ -42,8 +56,9 @@ class RunningPart {
     /// @param workers of the pool: so many chunks may be under way among finished ones
     [[nodiscard]] std::vector<std::uint32_t> take_finished(std::uint32_t workers);
     [[nodiscard]] std::uint64_t result_size() const noexcept { return result_size_; }
-    /// Returns whether it is time to tell of it again: a letter for each chunk would be many.
-    [[nodiscard]] bool is_due(std::uint64_t now) const noexcept;
+    /// Returns whether it is time to tell of it again, `rest` after the last time: a letter for
+    /// each chunk would be many.
+    [[nodiscard]] bool is_due(std::uint64_t now, std::uint64_t rest) const noexcept;
     void note_told(std::uint64_t now) noexcept { last_told_ = now; }
 
   private:
@@ -58,7 +73,7 @@ class RunningPart {
 /// The loop of a node.
 class NodeLoop {
   public:
-    NodeLoop(MPI_Comm communicator, const RankOf& rank);
+    NodeLoop(MPI_Comm communicator, const RankOf& rank, const RankZero& rank_zero);
 
     /// Serves the master until the program ends.
     NodeEnd run();
@@ -96,6 +111,7 @@ class NodeLoop {
     void rest(std::uint32_t seen);
     [[nodiscard]] Hosted* busiest() noexcept;
     [[nodiscard]] bool is_abandoned(std::uint64_t now);
+    [[nodiscard]] bool is_rank_zero_dead() const noexcept;
     void say_farewell();
     void send(Letter letter);
 
@@ -103,6 +119,7 @@ class NodeLoop {
     const RankOf rank_;
     const std::string place_;  // for the texts of errors
     const pid_t launcher_;
+    const Descriptor rank_zero_;
     Patience patience_;
     Pools pools_;
     std::uint64_t last_step_;  // nanoseconds on the monotonic clock, as what follows

@@ -5,16 +5,21 @@
 
 #include "multiprocessing/mpi/node.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 #include "multiprocessing/detail/cpu.hpp"
 #include "multiprocessing/detail/joined.hpp"
+#include "multiprocessing/detail/pidfd.hpp"
 #include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/mpi/engine.hpp"
@@ -22,11 +27,39 @@
 
 namespace multiprocessing::detail {
 
-constexpr std::uint64_t between_results = 300'000;  // nanoseconds, unless a part is over
-constexpr std::uint64_t usual_beat = 1'000'000'000;
+constexpr std::uint64_t usual_beat = 1'000'000'000;  // nanoseconds, as what follows
 /// After so much silence of rank 0 a node takes it for dead. Long, because nothing is gained by
-/// haste: its launcher ends the node sooner.
+/// haste: its launcher ends the node sooner, and on one machine the node sees that it has ended.
 constexpr std::uint64_t master_patience = 60'000'000'000;
+constexpr std::uint64_t suspicious_silence = 2 * usual_beat;
+
+/// Writes what tells the pids of this machine, or of this container, from all others. Only pids of
+/// the same boot and namespace can be compared.
+inline RankZero rank_zero_here() noexcept {
+    RankZero here;
+    here.pid = ::getpid();
+    char space[64] = {};
+    char boot[40] = {};
+    const Descriptor file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    if (file && ::read(file.get(), boot, 36) == 36 &&
+        ::readlink("/proc/self/ns/pid", space, sizeof space - 1) > 0) {
+        (void)std::snprintf(here.machine, sizeof here.machine, "%s %s", boot, space);
+    }
+    return here;
+}
+
+inline Descriptor watch_rank_zero(const RankZero& rank_zero) noexcept {
+    try {
+        const std::string_view machine(rank_zero.machine, sizeof rank_zero.machine);
+        const RankZero here = rank_zero_here();
+        if (here.machine[0] == 0 || machine != std::string_view(here.machine, machine.size())) {
+            return {};
+        }
+        return open_pidfd(rank_zero.pid);
+    } catch (...) {  // no free descriptor, or no pidfds: as on another machine
+        return {};
+    }
+}
 
 inline RunningPart::RunningPart(std::shared_ptr<PendingBatch> call, std::uint64_t result_size)
     : call_(std::move(call)),
@@ -34,8 +67,8 @@ inline RunningPart::RunningPart(std::shared_ptr<PendingBatch> call, std::uint64_
       told_(call_->chunk_count()),
       untold_(call_->chunk_count()) {}
 
-inline bool RunningPart::is_due(std::uint64_t now) const noexcept {
-    return now - last_told_ >= between_results || call_->is_over();
+inline bool RunningPart::is_due(std::uint64_t now, std::uint64_t rest) const noexcept {
+    return now - last_told_ >= rest || call_->is_over();
 }
 
 inline std::vector<std::uint32_t> RunningPart::take_finished(std::uint32_t workers) {
@@ -55,15 +88,17 @@ inline std::vector<std::uint32_t> RunningPart::take_finished(std::uint32_t worke
     return finished;
 }
 
-inline NodeLoop::NodeLoop(MPI_Comm communicator, const RankOf& rank)
+inline NodeLoop::NodeLoop(MPI_Comm communicator, const RankOf& rank, const RankZero& rank_zero)
     : mailbox_(communicator, rank.size),
       rank_(rank),
       place_(joined({" (on ", own_host_name(), ", rank ", rank.rank, ")"})),
       launcher_(::getppid()),
+      rank_zero_(watch_rank_zero(rank_zero)),
       last_step_(monotonic_now()),
       last_heard_(last_step_) {}
 
 inline NodeEnd NodeLoop::run() {
+    Patience::be_exact();
     say_hello();
     while (!finishing_) {
         const std::uint64_t now = monotonic_now();
@@ -141,7 +176,14 @@ inline bool NodeLoop::is_abandoned(std::uint64_t now) {
     last_heard_ = (std::max)(last_heard_, mailbox_.last_heard(0));
     // An orphan's parent is another process than the launcher.
     return ::getppid() != launcher_ || now - last_heard_ > master_patience ||
-           mailbox_.unreachable().contains(0);
+           mailbox_.unreachable().contains(0) ||
+           (now - last_heard_ > suspicious_silence && is_rank_zero_dead());
+}
+
+/// Returns whether rank 0 is known to have ended: its pidfd is readable then.
+inline bool NodeLoop::is_rank_zero_dead() const noexcept {
+    pollfd entry{rank_zero_.get(), POLLIN, 0};
+    return rank_zero_ && ::poll(&entry, 1, 0) == 1;
 }
 
 inline void NodeLoop::receive(const ReceivedLetter& letter) {
@@ -300,7 +342,7 @@ inline bool NodeLoop::tell_results_of(std::uint64_t number, Hosted& hosted) {
     const std::uint64_t now = monotonic_now();
     for (auto part = hosted.parts.begin(); part != hosted.parts.end();) {
         const bool is_over = part->second.call().is_over();
-        if (part->second.is_due(now)) {
+        if (part->second.is_due(now, between_results(rank_.size))) {
             const std::uint64_t before = last_sent_;
             tell_of_part(number, part->first, hosted, part->second);
             any |= last_sent_ != before;

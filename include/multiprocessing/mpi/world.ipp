@@ -69,11 +69,18 @@ inline void end_of_rank_0() noexcept {
     }
 }
 
+/// All ranks learn where rank 0 runs. @param rank_zero there: what it tells; elsewhere: its place
+inline void share_rank_zero(const World& made, RankZero& rank_zero) {
+    MPI_Bcast(&rank_zero, sizeof rank_zero, MPI_BYTE, 0, made.communicator);
+}
+
 /// The whole life of a rank other than 0.
 [[noreturn]] inline void be_a_node(const World& made) {
     NodeEnd end = NodeEnd::abandoned;
     try {
-        end = NodeLoop(made.communicator, rank_of_this_process()).run();
+        RankZero rank_zero;
+        share_rank_zero(made, rank_zero);
+        end = NodeLoop(made.communicator, rank_of_this_process(), rank_zero).run();
     } catch (...) {
         const std::string text = joined(
             {"multiprocessing: the node of rank ", rank_of_this_process().rank, " on ",
@@ -108,6 +115,8 @@ inline void serve() {
     MPI_Comm_rank(made->communicator, &known.rank);
     MPI_Comm_size(made->communicator, &known.size);
     if (known.rank != 0) detail::be_a_node(*made);
+    detail::RankZero here = detail::rank_zero_here();
+    detail::share_rank_zero(*made, here);
     std::atexit(detail::end_of_rank_0);
     if (known.size == 1) return;
     made->master = std::make_shared<detail::Master>(made->communicator, known.size);
