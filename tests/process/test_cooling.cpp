@@ -4,6 +4,7 @@
 #include "tests/process/support.hpp"
 
 #include <multiprocessing/pool.hpp>
+#include <multiprocessing/process/cooling.hpp>
 #include <multiprocessing/queues.hpp>
 
 #include <sys/resource.h>
