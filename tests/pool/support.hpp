@@ -55,6 +55,11 @@ class Tidy {
     std::set<std::string> shm_;
 };
 
+/// Waits until the heap takes so little memory. The pages of large messages rest for a moment.
+inline bool heap_shrinks_to(std::size_t bytes) {
+    return eventually([bytes] { return mp::detail::heap().segment().memory() <= bytes; });
+}
+
 /// How many fork servers run: one, when it was needed.
 inline int fork_servers() {
     const auto id = mp::detail::Family::unpack(mp::detail::fork_server_state().server.load());

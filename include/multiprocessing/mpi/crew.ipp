@@ -97,7 +97,7 @@ inline std::shared_ptr<PendingBatch> NodeCrew::submit(BatchOwner batch, const Pl
     const auto work = std::make_shared<Work>();
     work->call = std::make_shared<PendingBatch>(std::move(batch), how.wish.priority);
     work->sizes = sizes;
-    work->wish = {how.wish.priority, 0, seconds_of(how.wish.timeout)};
+    work->wish = {how.wish.priority, 0, travelling_seconds(how.wish.timeout)};
     PendingBatch& call = *work->call;
     work->waiting.push_back({0, call.chunk_count()});
     {

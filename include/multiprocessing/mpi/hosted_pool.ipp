@@ -14,7 +14,7 @@
 namespace multiprocessing::detail {
 
 /// Returns a time as it travels: in seconds, below 0 for ever.
-inline double seconds_of(const Timeout& timeout) {
+inline double travelling_seconds(const Timeout& timeout) {
     return timeout.is_forever() ? -1 : static_cast<double>(timeout.nanoseconds().count()) * 1e-9;
 }
 inline Timeout timeout_of(double seconds) {
@@ -32,9 +32,9 @@ void pass_options(Archive& archive, Options& options) {
 
 inline void save_options(OutputArchive& archive, const mpi::PoolOptions& options) {
     pass_options(archive, options);
-    archive(seconds_of(options.task_timeout), seconds_of(options.lost_after),
-            seconds_of(options.grace), seconds_of(options.retry_delay),
-            seconds_of(options.idle_timeout), static_cast<bool>(options.retry_on));
+    archive(travelling_seconds(options.task_timeout), travelling_seconds(options.lost_after),
+            travelling_seconds(options.grace), travelling_seconds(options.retry_delay),
+            travelling_seconds(options.idle_timeout), static_cast<bool>(options.retry_on));
     if (options.retry_on) archive(options.retry_on.matches());
 }
 
