@@ -88,7 +88,6 @@ using multiprocessing::TimeoutError;
 using multiprocessing::TypeError;
 using multiprocessing::ValueError;
 using multiprocessing::WorkerLost;
-using multiprocessing::ZeroDivisionError;
 
 using multiprocessing::Captured;
 using multiprocessing::captured;

@@ -212,12 +212,6 @@ class IndexError : public std::out_of_range {
     using std::out_of_range::out_of_range;
 };
 
-/// A number was divided by zero, in a function of Python. C++ itself does not throw it.
-class ZeroDivisionError : public std::runtime_error {
-  public:
-    using std::runtime_error::runtime_error;
-};
-
 /// The call is not allowed with this argument, or in this state of the object.
 class ValueError : public std::invalid_argument {
   public:

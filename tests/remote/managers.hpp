@@ -27,7 +27,7 @@ class Adder {
         if (type == "TypeError") throw mp::TypeError(text);
         if (type == "Empty") throw mp::Empty();
         if (type == "OSError") throw std::system_error(ENOENT, std::generic_category(), text);
-        if (type == "ZeroDivisionError") throw mp::ZeroDivisionError(text);
+        if (type == "ZeroDivisionError") throw mp::RemoteError(type, text, "test", 0);
         throw std::runtime_error(text);
     }
     [[nodiscard]] std::vector<int> numbers(int n) const {

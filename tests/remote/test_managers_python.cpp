@@ -57,13 +57,14 @@ TEST_CASE("C++ uses a BaseManager of Python's", "[managers][python]") {
             CHECK_THROWS_AS(adder.call("fail", "TypeError", "t"), mp::TypeError);
             CHECK_THROWS_AS(adder.call("fail", "Empty", ""), mp::Empty);
             CHECK(support::errno_of([&] { adder.call("fail", "OSError", "f"); }) == ENOENT);
-            CHECK_THROWS_AS(adder.call("fail", "ZeroDivisionError", "z"), mp::ZeroDivisionError);
-            try {
-                adder.call("fail", "Strange", "text of it");
-                FAIL_CHECK("nothing was thrown");
-            } catch (const mp::RemoteError& error) {
-                CHECK_THAT(error.type_name(), Catch::Matchers::EndsWith("Strange"));
-                CHECK(error.message() == "text of it");
+            for (const std::string type : {"ZeroDivisionError", "Strange"}) {
+                try {
+                    adder.call("fail", type, "text of it");
+                    FAIL_CHECK("nothing was thrown");
+                } catch (const mp::RemoteError& error) {
+                    CHECK_THAT(error.type_name(), Catch::Matchers::EndsWith(type));
+                    CHECK(error.message() == "text of it");
+                }
             }
             try {
                 (void)manager.create("Unknown");

@@ -266,8 +266,8 @@ inline constexpr auto exceptions_of_text =
           std::domain_error, std::length_error, std::range_error, std::overflow_error,
           std::underflow_error, cereal::Exception, ProcessError, AuthenticationError,
           AbandonedError, BrokenProcessPool, EOFError, Empty, Full, ShutDown, BrokenBarrierError,
-          RuntimeError, CancelledError, KeyError, IndexError, ValueError, TypeError, AssertionError,
-          ZeroDivisionError>();
+          RuntimeError, CancelledError, KeyError, IndexError, ValueError, TypeError,
+          AssertionError>();
 
 inline constexpr auto empty_exceptions =
     empties<std::exception, std::bad_alloc, std::bad_array_new_length, std::bad_cast,

@@ -73,7 +73,6 @@ inline constexpr ExceptionPair exception_pairs[] = {
     pair<ValueError>("builtins", "ValueError"),
     pair<TypeError>("builtins", "TypeError"),
     pair<AssertionError>("builtins", "AssertionError"),
-    pair<ZeroDivisionError>("builtins", "ZeroDivisionError"),
     pair<std::overflow_error>("builtins", "OverflowError"),
     {"builtins", "MemoryError", is_a<std::bad_alloc>,
      [](const std::string&) { throw std::bad_alloc(); }},
