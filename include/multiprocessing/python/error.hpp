@@ -16,8 +16,8 @@ namespace multiprocessing::python {
 /// An exception of Python of a type that C++ does not have, with its traceback. It travels between
 /// processes as itself.
 ///
-/// A ValueError, TypeError, KeyError, IndexError, ZeroDivisionError and their like of Python is
-/// thrown as the type of that name instead, an OSError with an errno as std::system_error, an
+/// A ValueError, TypeError, KeyError, IndexError and their like of Python is thrown as the type of
+/// that name instead, an OSError with an errno as std::system_error, an
 /// OverflowError as std::overflow_error, a MemoryError as std::bad_alloc. A python::Error, which
 /// has the traceback, is then nested in it (std::rethrow_if_nested). A class that is derived from
 /// one of these, as UnicodeDecodeError from ValueError, is an Error: it would lose its name.

@@ -78,10 +78,10 @@ class function<R(Args...)> {
     }
 
     /// Calls the function.
-    /// @throws ValueError, TypeError, KeyError, IndexError, ZeroDivisionError and their like,
+    /// @throws ValueError, TypeError, KeyError, IndexError and their like,
     ///         std::system_error, std::overflow_error, std::bad_alloc as what Python raises by
     ///         these names, with a python::Error nested
-    /// @throws python::Error for any other exception of Python
+    /// @throws python::Error for any other exception of Python, such as ZeroDivisionError
     /// @throws TypeError when the result is not of type R
     /// @throws RuntimeError when there is no Python, or the program has ended its own
     R operator()(Args... args) const {
