@@ -53,7 +53,10 @@ class Allocator {
 
     /// The same as allocate, for a block whose first `filled` bytes will be written at once: their
     /// pages are taken in one go, which costs less than one by one as they are touched.
-    [[nodiscard]] Offset allocate_to_fill(std::size_t size, std::size_t filled);
+    [[nodiscard]] Offset allocate_to_fill(std::size_t size, std::size_t filled) {
+        if (size <= largest_small_block) return spans_.allocate(small_class(size));
+        return large_.allocate(size, nullptr, filled);
+    }
 
     /// Takes back a block. @pre `block` came from allocate and is not free
     /// @param may_rest whether its pages may stay for a moment, because one of its kind will be

@@ -33,20 +33,6 @@ MULTIPROCESSING_INLINE Offset Allocator::allocate_zeroed(std::size_t size) {
     return block;
 }
 
-MULTIPROCESSING_INLINE Offset Allocator::allocate_to_fill(std::size_t size, std::size_t filled) {
-    constexpr std::size_t worth_a_call = std::size_t{64} << 10;
-    if (size < worth_a_call) return allocate(size);
-    bool is_new = false;
-    const Offset block = large_.allocate(size, &is_new);
-    try {
-        if (is_new) segment_.reserve_pages(block, filled);
-    } catch (...) {
-        deallocate(block);
-        throw;
-    }
-    return block;
-}
-
 MULTIPROCESSING_INLINE std::size_t Allocator::usable_size(Offset block) const noexcept {
     const RunWord run = large_.runs().run(block / page_size);
     return run.kind() == RunWord::span

@@ -36,8 +36,9 @@ class LargeBlocks {
 
     /// Returns a block of at least `size` bytes, its content undefined.
     /// @param zero where to say whether the block's bytes are known to be zero; may be null
+    /// @param filled how many bytes will be written at once, see Allocator::allocate_to_fill
     /// @throws std::bad_alloc when the segment, or the machine, has no room for it
-    [[nodiscard]] Offset allocate(std::size_t size, bool* zero);
+    [[nodiscard]] Offset allocate(std::size_t size, bool* zero, std::size_t filled = 0);
 
     /// Takes back a block of so many pages. @param first its first page
     /// @param may_rest see PageRuns::give_back

@@ -20,7 +20,8 @@ MULTIPROCESSING_INLINE bool strict_overcommit() {
     return fact.get([] { return cgroup_number("/proc/sys/vm/overcommit_memory", 0) == 2; });
 }
 
-MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero) {
+MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero,
+                                                    std::size_t filled) {
     constexpr std::size_t worth_asking = std::size_t{64} << 20;
     constexpr std::uint32_t most_spare_pages = LargeBlocksState::most_spare_pages;
     if (size > segment_.size()) throw std::bad_alloc();
@@ -34,8 +35,10 @@ MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero
     }
     if (run.first == 0) run = take_run(pages);
     runs_.map_or_give_back(run, size);
-    if (!run.has_pages && (pages <= most_spare_pages || strict_overcommit())) {
-        runs_.reserve_or_give_back(run, size);
+    if (!run.has_pages) {
+        const bool needs_all = pages <= most_spare_pages || strict_overcommit();
+        const std::size_t reserved = needs_all ? size : filled;
+        if (reserved != 0) runs_.reserve_or_give_back(run, reserved);
     }
     if (zero != nullptr) *zero = run.is_zero;
     return Offset{run.first} * page_size;

@@ -17,8 +17,8 @@ inline constinit std::atomic<std::uint32_t> cooling_process{0};
 /// use, or a gibibyte if that is less, for one second at the most.
 void keep_heap_warm() noexcept;
 
-/// Gives the memory back that would have to rest first, if this process was to do it. For one that
-/// ends, and for the end of a pool.
+/// Gives the memory back that would have to rest first, if this process was to do it: for one that
+/// ends.
 void cool_heap_now() noexcept;
 
 }  // namespace multiprocessing::detail
