@@ -286,7 +286,8 @@ TEMPLATE_TEST_CASE("A worker's own pool ends when the worker is terminated", "[p
         [] { return support::processes_of_this_program() == 1 + support::fork_servers(); }));
 }
 
-TEMPLATE_TEST_CASE("What a large call held goes back soon after it returns", "[pool]", START_METHODS) {
+TEMPLATE_TEST_CASE("What a large call held goes back soon after it returns", "[pool]",
+                   START_METHODS) {
     const Tidy tidy;
     mp::BasicPool<TestType> pool(2);
     pool.map(square, numbers(10));
