@@ -17,31 +17,32 @@
 //
 // The files of mpi/, each of which uses only those before it:
 //
-//   node_lost.hpp   NodeLost: the error of a task whose node is gone.
-//   options.hpp     how a pool is set up, and what it tells of its nodes.
-//   library.hpp     the MPI library's header.
-//   mailbox.hpp     letters between ranks: all calls of MPI that send or receive.
-//   parts.hpp       a part of a batch as bytes, and its results.
-//   gathered_logs.hpp  what the workers of all nodes have written down.
-//   hosted_pool.hpp the pool of processes on a node.
-//   engine.hpp      what runs the calls of a pool; where there is one rank, a local pool does.
-//   desk.hpp        what the threads of rank 0 share.
-//   crew.hpp        the nodes and the calls of one pool: which node gets what, and losses.
-//   master.hpp      the thread of rank 0 that talks with the nodes.
-//   node.hpp        the loop of a node.
-//   world.hpp       serve: how ranks begin and end.
-//   backend.hpp     the checks at compile time, and the way from a typed call to an engine.
-//   pool.hpp        Pool.
-//   executor.hpp    PoolExecutor.
+//   node_lost.hpp     NodeLost: the error of a task whose node is gone.
+//   options.hpp       how a pool is set up, and what it tells of its nodes.
+//   library.hpp       the MPI library's header.
+//   mailbox.hpp       letters between ranks: all calls of MPI that send or receive.
+//   parts.hpp         a part of a batch as bytes, and its results.
+//   gathered_logs.hpp what the workers of all nodes have written down.
+//   hosted_pool.hpp   the pool of processes on a node.
+//   engine.hpp        what runs the calls of a pool; where there is one rank, a local pool does.
+//   log_questions.hpp what the nodes were asked of their logs, and their answers.
+//   desk.hpp          what the threads of rank 0 share.
+//   crew.hpp          the nodes and the calls of one pool: which node gets what, and losses.
+//   master.hpp        the thread of rank 0 that talks with the nodes.
+//   node.hpp          the loop of a node.
+//   world.hpp         serve: how ranks begin and end.
+//   backend.hpp       the checks at compile time, and the way from a typed call to an engine.
+//   pool.hpp          Pool.
+//   executor.hpp      PoolExecutor.
 //
 // To follow a call, read from NodeBackend::submit down:
 //
-//   NodeCrew::submit        crew.hpp     lists the call
-//   NodeCrew::hand_out      crew.hpp     chooses a node and a run of chunks
-//   write_part              parts.hpp    makes bytes of it
-//   NodeLoop::take_part     node.hpp     makes a batch of the bytes, for the local pool
-//   NodeLoop::tell_results  node.hpp     sends the chunks that are finished
-//   NodeCrew::take_results  crew.hpp     puts them into the call's batch
+//   NodeCrew::submit        crew.hpp       lists the call
+//   NodeCrew::hand_out      crew.hpp       chooses a node and a run of chunks
+//   write_part              parts.hpp      makes bytes of it
+//   NodeLoop::take_part     node.hpp       makes a batch of the bytes, for the local pool
+//   NodeLoop::tell_results  node.hpp       sends the chunks that are finished
+//   NodeCrew::take_results  crew.hpp       puts them into the call's batch
 //
 // SPDX-License-Identifier: MIT
 #pragma once

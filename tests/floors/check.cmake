@@ -70,6 +70,7 @@ set(rooms_of_mpi
   "1 parts"
   "1 hosted_pool"
   "1 gathered_logs"
+  "2 log_questions"
   "2 engine"
   "2 desk"
   "3 crew"

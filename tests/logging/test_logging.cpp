@@ -265,6 +265,35 @@ TEMPLATE_TEST_CASE("log_to_file gives each process a file of its own", "[logging
     }
 }
 
+TEMPLATE_TEST_CASE("What a process says of itself is in its lines and its children's", "[logging]",
+                   START_METHODS) {
+    const Watchdog watchdog(60);
+    const NothingLeft check;
+    const Folder folder;
+    const std::string text = stderr_of([&] {
+        mp::detail::set_process_fields({{"rank", "3"}, {"host", "a/b"}});
+        mp::log_to_stderr(mp::WARNING);
+        mp::BasicProcess<TestType> process({.name = "child"}, log_levels);
+        process.start();
+        process.join();
+        mp::log_to_file(folder.path() + "/{rank}-{host}.log");
+        mp::get_logger().set_handler([](const mp::LogRecord& record) {
+            std::string line;
+            for (const auto& [name, value] : record.fields) line += name + "=" + value + ";";
+            line += "\n";
+            (void)!::write(STDERR_FILENO, line.data(), line.size());
+        });
+        const mp::LogFields fields{{"request", "17"}};
+        mp::get_logger().error("one");
+        ::_exit(0);
+    });
+    CHECK(text.rfind("[WARNING/child, rank 3, host a/b] level 30\n"
+                     "rank=3;host=a/b;request=17;\n[ERROR/",
+                     0) == 0);
+    CHECK(text.find(", rank 3, host a/b] one\n") != std::string::npos);
+    CHECK(folder.names() == std::set<std::string>{"3-a_b.log"});
+}
+
 TEST_CASE("log_to_file says why a file cannot be opened", "[logging]") {
     const Watchdog watchdog(60);
     const NothingLeft check;

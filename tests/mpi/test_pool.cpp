@@ -9,6 +9,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <multiprocessing/logging.hpp>
 #include <multiprocessing/mpi.hpp>
 #include <multiprocessing/queues.hpp>
 #include <mutex>
@@ -55,6 +58,8 @@ int sleep_for(int milliseconds) {
 }
 
 std::pair<int, int> where(int) { return {mp::mpi::rank(), mp::mpi::size()}; }
+
+void log_item(int item) { mp::get_logger().info("item {}", item); }
 
 std::size_t index_of_task(int) { return mp::this_task::index().value_or(0); }
 
@@ -127,6 +132,46 @@ TEST_CASE("Items and results that are not plain bytes go there and back", "[mpi]
         expected.push_back(texts.back() + texts.back());
     }
     for (const int chunk : {1, 11, 300}) CHECK(pool.map(doubled, texts, chunk) == expected);
+}
+
+TEST_CASE("Nodes log as rank 0 does, and say their rank and host", "[mpi]") {
+    const support::Watchdog watchdog(240);
+    char folder[] = "/tmp/mpi_log_XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    mp::log_to_file(std::string(folder) + "/{rank}-{host}-{pid}.log", mp::INFO);
+    std::set<int> ranks;
+    std::string host;
+    {
+        mp::mpi::Pool pool({.processes = 2});
+        for (const mp::mpi::Node& node : pool.nodes()) {
+            ranks.insert(node.rank);
+            host = node.host;
+        }
+        pool.map(log_item, numbers_to(200), 1);
+    }
+    mp::detail::change_outlets([](mp::detail::LogOutlets& outlets) { outlets.file_pattern = ""; });
+    mp::detail::set_log_level(mp::detail::log_level::nothing);
+    { const mp::mpi::Pool quiet({.processes = 1}); }  // for the nodes, whose files these were
+
+    std::set<std::string> items;
+    std::set<int> told;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        const std::string name = entry.path().filename();
+        std::ifstream file(entry.path());
+        for (std::string line; std::getline(file, line);) {
+            const auto item = line.find("] item ");
+            if (item == std::string::npos) continue;
+            items.insert(line.substr(item + 7));
+            const int rank = std::stoi(name);
+            told.insert(rank);
+            const std::string origin = ", rank " + std::to_string(rank) + ", host " + host + "] ";
+            CHECK(line.find(origin) != std::string::npos);
+            CHECK(name.rfind(std::to_string(rank) + "-" + host + "-", 0) == 0);
+        }
+    }
+    std::filesystem::remove_all(folder);
+    CHECK(items.size() == 200);
+    CHECK(told == ranks);
 }
 
 TEST_CASE("Messages of many megabytes go there and back", "[mpi]") {

@@ -4,6 +4,7 @@
 // Floor 2. Start at log_event. SPDX-License-Identifier: MIT
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "multiprocessing/logging/event.hpp"
@@ -13,6 +14,10 @@ namespace multiprocessing::detail {
 /// Reports on standard error that logging itself does not work, with one write. Nothing can be done
 /// if standard error is closed or full.
 [[gnu::cold]] void report_log_trouble(std::string_view what, std::string_view why) noexcept;
+
+/// Returns the name of this process's log file. @param pattern with {pid}, {name} and the names of
+/// its fields, see set_process_fields
+[[gnu::cold]] std::string own_log_file_name(std::string pattern);
 
 /// Logs `message`, whatever its level. Any thread may call it at any time, even in a child that was
 /// forked while another thread was logging.

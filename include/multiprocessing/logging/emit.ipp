@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/detail/joined.hpp"
@@ -102,14 +103,28 @@ MULTIPROCESSING_INLINE void report_log_trouble(std::string_view what,
     if (said.exchange(::getpid()) != ::getpid()) report_log_trouble("the log file", why);
 }
 
+MULTIPROCESSING_INLINE std::string own_process_name() {
+    const auto name_of = log_process_name.load(std::memory_order_relaxed);
+    return name_of != nullptr ? name_of() : "MainProcess";
+}
+
+MULTIPROCESSING_INLINE std::string own_log_file_name(std::string pattern) {
+    std::string name = log_file_name(std::move(pattern), own_process_name());
+    if (const LogOutlets* const known = log_outlets.load(std::memory_order_acquire)) {
+        for (const auto& [field, text] : known->process_fields) {
+            replace_in_file_name(name, joined({"{", field, "}"}), text);
+        }
+    }
+    return name;
+}
+
 /// Returns the descriptor of this process's log file, or -1 if the file cannot be opened.
-[[gnu::cold]] MULTIPROCESSING_INLINE int open_own_log_file(const std::string& pattern,
-                                                           std::string_view process_name) noexcept {
+[[gnu::cold]] MULTIPROCESSING_INLINE int open_own_log_file(const std::string& pattern) noexcept {
     const int known = log_file.load();
     if (known >= 0) return known;
     if (known == no_file_ever) return -1;
     try {
-        Descriptor fresh = open_log_file(log_file_name(pattern, process_name));
+        Descriptor fresh = open_log_file(own_log_file_name(pattern));
         int none = no_file_yet;
         // If another thread was faster, this one's file closes here.
         if (!log_file.compare_exchange_strong(none, fresh.get())) return none;
@@ -150,16 +165,22 @@ MULTIPROCESSING_INLINE void report_log_trouble(std::string_view what,
         const LogOutlets unchanged;
         const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
         const LogOutlets& outlets = known != nullptr ? *known : unchanged;
-        const auto name_of = log_process_name.load(std::memory_order_relaxed);
-        const std::string name = name_of != nullptr ? name_of() : "MainProcess";
+        const std::string name = own_process_name();
         if (outlets.has_handler()) {
+            auto fields = outlets.process_fields;
+            const auto of_thread = LogFields::current();
+            fields.insert(fields.end(), of_thread.begin(), of_thread.end());
             call_handler(outlets, {level, std::string(message), name, ::getpid(),
-                                   std::chrono::system_clock::now(), LogFields::current()});
+                                   std::chrono::system_clock::now(), std::move(fields)});
         }
-        const std::string prefix = joined({"[", level_name(level), "/", name, "] "});
+        std::string prefix = joined({"[", level_name(level), "/", name});
+        for (const auto& [field, text] : outlets.process_fields) {
+            prefix += joined({", ", field, " ", text});
+        }
+        prefix += "] ";
         bool stderr_instead = !outlets.has_handler() && outlets.file_pattern.empty();
         if (!outlets.file_pattern.empty()) {
-            const int file = open_own_log_file(outlets.file_pattern, name);
+            const int file = open_own_log_file(outlets.file_pattern);
             if (file >= 0 && !write_line(file, prefix, message)) {
                 report_file_trouble(std::generic_category().message(errno));
             }

@@ -19,6 +19,10 @@ constexpr int no_file_ever = -2;  // it could not be opened
 /// no thread can write to a descriptor that was closed meanwhile.
 inline constinit std::atomic<int> log_file{no_file_yet};
 
+/// Replaces each `mark` in the name of a file. The text may be any: it stays in one folder.
+[[gnu::cold]] void replace_in_file_name(std::string& pattern, std::string_view mark,
+                                        std::string text);
+
 /// Returns `pattern` with {pid} and {name} replaced. @param field what stands for the name
 [[gnu::cold]] std::string log_file_name(std::string pattern, std::string_view name,
                                         std::string_view field = "{name}");

@@ -24,20 +24,22 @@
 
 namespace multiprocessing::detail {
 
+MULTIPROCESSING_INLINE void replace_in_file_name(std::string& pattern, std::string_view mark,
+                                                 std::string text) {
+    for (char& c : text) {
+        if (c == '/') c = '_';  // a process may have any name
+    }
+    std::size_t at = 0;
+    while ((at = pattern.find(mark, at)) != std::string::npos) {
+        pattern.replace(at, mark.size(), text);
+        at += text.size();
+    }
+}
+
 MULTIPROCESSING_INLINE std::string log_file_name(std::string pattern, std::string_view name,
                                                  std::string_view field) {
-    const auto replace = [&](std::string_view what, std::string value) {
-        for (char& c : value) {
-            if (c == '/') c = '_';  // a process may have any name
-        }
-        std::size_t at = 0;
-        while ((at = pattern.find(what, at)) != std::string::npos) {
-            pattern.replace(at, what.size(), value);
-            at += value.size();
-        }
-    };
-    replace("{pid}", std::to_string(::getpid()));
-    replace(field, std::string(name));
+    replace_in_file_name(pattern, "{pid}", std::to_string(::getpid()));
+    replace_in_file_name(pattern, field, std::string(name));
     return pattern;
 }
 

@@ -73,9 +73,7 @@ MULTIPROCESSING_INLINE Logger log_to_stderr(std::optional<int> level) {
 
 MULTIPROCESSING_INLINE Logger log_to_file(std::string_view name, std::optional<int> level) {
     const std::string pattern = detail::absolute_pattern(name);
-    const auto name_of = detail::log_process_name.load();
-    detail::install_log_file(detail::open_log_file(
-        detail::log_file_name(pattern, name_of != nullptr ? name_of() : "MainProcess")));
+    detail::install_log_file(detail::open_log_file(detail::own_log_file_name(pattern)));
     detail::change_outlets([&](detail::LogOutlets& outlets) { outlets.file_pattern = pattern; });
     if (level) detail::set_log_level(*level);
     return get_logger();

@@ -12,6 +12,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "multiprocessing/logging/event.hpp"
 
@@ -35,6 +37,8 @@ struct LogOutlets {
     PlainHandler plain_handler = nullptr;
     std::function<void(const LogRecord&)> handler = {};  // a handler that is not a plain one
     HandlerSaver save_handler = nullptr;                 // null: the handler cannot travel
+    /// What each record says of this process and its children, before the fields of the thread.
+    std::vector<std::pair<std::string, std::string>> process_fields = {};
     const LogOutlets* previous = nullptr;
 
     [[nodiscard]] bool has_handler() const noexcept {
@@ -59,6 +63,11 @@ template <class Change>
     } while (!log_outlets.compare_exchange_weak(known, fresh.get(), std::memory_order_acq_rel));
     (void)fresh.release();
 }
+
+/// Gives each record of this process, and of the children that it will have, these fields. They are
+/// in the lines too, after the name of the process. In the name of a log file, "{NAME}" stands for
+/// a field's text.
+[[gnu::cold]] void set_process_fields(std::vector<std::pair<std::string, std::string>> fields);
 
 /// Sets the level that the program asks for.
 [[gnu::cold]] void set_log_level(int level) noexcept;

@@ -5,10 +5,19 @@
 
 #include "multiprocessing/logging/outlets.hpp"
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/logging/event.hpp"
 
 namespace multiprocessing::detail {
+
+MULTIPROCESSING_INLINE void set_process_fields(
+    std::vector<std::pair<std::string, std::string>> fields) {
+    change_outlets([&](LogOutlets& outlets) { outlets.process_fields = fields; });
+}
 
 MULTIPROCESSING_INLINE void set_log_level(int level) noexcept {
     log_threshold.store(level == log_level::nothing ? level - 1 : level);

@@ -26,6 +26,7 @@
 
 #include "multiprocessing/mpi/desk.hpp"
 #include "multiprocessing/mpi/engine.hpp"
+#include "multiprocessing/mpi/log_questions.hpp"
 #include "multiprocessing/pool/calls/courier.hpp"
 #include "multiprocessing/pool/calls/stream_registry.hpp"
 #include "multiprocessing/pool/insight/history.hpp"
@@ -115,13 +116,6 @@ class NodeCrew final : public NodeEngine,
         std::uint64_t held = 0;  // chunks that are not finished
         bool remembers = false;  // whether the node can be asked what its workers have done
     };
-    /// What the nodes are asked, and have told so far.
-    struct Question {
-        std::uint64_t asked;    // nanoseconds on the monotonic clock
-        std::set<int> waiting;  // ranks that have not told
-        std::vector<ToldLogs> told;
-        std::exception_ptr error = nullptr;  // instead
-    };
     /// Higher priorities first, then in the order of the calls.
     using Place = std::pair<std::int64_t, std::uint64_t>;
 
@@ -143,7 +137,6 @@ class NodeCrew final : public NodeEngine,
     void finish_chunk_of(Part& part, std::uint32_t chunk);
     void settle_lost_chunk(Part& part, std::uint32_t chunk);
     void note_progress(Work& work);
-    void take_told(const ReceivedLetter& letter);
     void stop_waiting_for(int rank);
     void note_withdrawn() noexcept;
     void leave_for_good();
@@ -181,8 +174,7 @@ class NodeCrew final : public NodeEngine,
     bool ending_ = false;      // the nodes were told
     bool disordered_ = false;  // calls that were begun wait again
     History history_;
-    std::uint64_t last_question_ = 0;
-    std::map<std::uint64_t, Question> questions_;
+    LogQuestions questions_;
 };
 
 }  // namespace multiprocessing::detail

@@ -17,6 +17,7 @@
 #include "multiprocessing/pool/board/board.hpp"
 #include "multiprocessing/pool/board/task_place.hpp"
 #include "multiprocessing/pool/tasks/results.hpp"
+#include "multiprocessing/process/log_settings.hpp"
 
 namespace multiprocessing::detail {
 
@@ -31,7 +32,6 @@ inline std::uint64_t NodeCrew::Work::waiting_chunks() const noexcept {
 }
 
 // --- The pool opens
-// -------------------------------------------------------------------------------
 
 inline std::shared_ptr<NodeCrew> NodeCrew::open(const std::shared_ptr<Desk>& desk,
                                                 const mpi::PoolOptions& options,
@@ -47,6 +47,7 @@ inline std::shared_ptr<NodeCrew> NodeCrew::open(const std::shared_ptr<Desk>& des
         if (desk->nodes[rank].lost) continue;
         Letter letter(LetterKind::open, crew->number_);
         save_options(letter.content(), options);
+        save_logging_for_other_machine(letter.content());
         letter.content().write(initializer.data(), initializer.size());
         desk->outgoing.emplace_back(static_cast<int>(rank), std::move(letter));
         crew->seats_[rank].phase = Seat::opening;
@@ -88,7 +89,6 @@ inline void NodeCrew::note_opened(int rank, InputArchive& archive) {
 }
 
 // --- Calls come in
-// --------------------------------------------------------------------------------
 
 inline std::shared_ptr<PendingBatch> NodeCrew::submit(BatchOwner batch, const PlainSizes& sizes,
                                                       const SubmitOptions& how) {
@@ -229,7 +229,6 @@ inline void NodeCrew::post(int rank, LetterKind kind, std::uint64_t number, bool
 }
 
 // --- Parts go out
-// ---------------------------------------------------------------------------------
 
 inline void NodeCrew::hand_out(Mailbox& mailbox) {
     while (!waiting_.empty()) {
@@ -298,30 +297,6 @@ inline void NodeCrew::send_part(Mailbox& mailbox, const std::shared_ptr<Work>& w
 }
 
 // --- Results come back
-// ----------------------------------------------------------------------------
-
-inline void NodeCrew::take_letter(const ReceivedLetter& letter) {
-    InputArchive archive(letter.content);
-    switch (letter.head.kind) {
-        case LetterKind::opened:
-            return note_opened(letter.from, archive);
-        case LetterKind::results:
-            return take_results(letter);
-        case LetterKind::refused:
-            return take_refusal(letter);
-        case LetterKind::broken:
-            if (!broken_ && !terminated_) break_off(load_exception(archive));
-            return;
-        case LetterKind::ended:
-            seats_[static_cast<std::size_t>(letter.from)].phase = Seat::ended;
-            desk_->changed.notify_all();
-            return;
-        case LetterKind::told:
-            return take_told(letter);
-        default:
-            return;
-    }
-}
 
 /// The content of LetterKind::results: whether the part is over, how many chunks follow, and for
 /// each its place in the part and what write_outcome has written.
@@ -400,7 +375,6 @@ inline void NodeCrew::give_up(Work& work, const std::exception_ptr& error) {
 }
 
 // --- Nodes are lost
-// -------------------------------------------------------------------------------
 
 inline void NodeCrew::lose(int rank) {
     Seat& seat = seats_[static_cast<std::size_t>(rank)];
@@ -477,8 +451,36 @@ inline bool NodeCrew::has_open_seats() const noexcept {
     return std::ranges::any_of(seats_, [](const Seat& seat) { return seat.phase == Seat::in_use; });
 }
 
+// --- Letters come in
+
+inline void NodeCrew::take_letter(const ReceivedLetter& letter) {
+    InputArchive archive(letter.content);
+    switch (letter.head.kind) {
+        case LetterKind::opened:
+            return note_opened(letter.from, archive);
+        case LetterKind::results:
+            return take_results(letter);
+        case LetterKind::refused:
+            return take_refusal(letter);
+        case LetterKind::broken:
+            if (!broken_ && !terminated_) break_off(load_exception(archive));
+            return;
+        case LetterKind::ended:
+            seats_[static_cast<std::size_t>(letter.from)].phase = Seat::ended;
+            desk_->changed.notify_all();
+            return;
+        case LetterKind::told:
+            questions_.note_answer(letter.head.number, letter.from,
+                                   desk_->nodes[static_cast<std::size_t>(letter.from)].host,
+                                   letter.content);
+            desk_->changed.notify_all();
+            return;
+        default:
+            return;
+    }
+}
+
 // --- The pool ends
-// --------------------------------------------------------------------------------
 
 inline void NodeCrew::break_off(const std::exception_ptr& error) {
     if (error) broken_ = error;
@@ -585,54 +587,30 @@ inline void NodeCrew::leave_for_good() {
 }
 
 // --- What the workers have done
-// --------------------------------------------------------------------------------
 
 inline GatheredLogs NodeCrew::gather(WhichRecords which) {
     if (!is_owner()) return GatheredLogs(History(0), {});  // the rest may have been changing
     std::unique_lock lock(desk_->mutex);
-    const std::uint64_t number = ++last_question_;
-    Question& question = questions_[number];
-    question.asked = monotonic_now();
+    std::set<int> ranks;
     for (std::size_t rank = 1; rank < seats_.size(); ++rank) {
-        if (!seats_[rank].remembers) continue;
-        post(static_cast<int>(rank), LetterKind::ask, number, which == WhichRecords::latest);
-        question.waiting.insert(static_cast<int>(rank));
+        if (seats_[rank].remembers) ranks.insert(static_cast<int>(rank));
+    }
+    const std::uint64_t number = questions_.ask(ranks);
+    for (const int rank : ranks) {
+        post(rank, LetterKind::ask, number, which == WhichRecords::latest);
     }
     desk_->stir();
-    desk_->changed.wait(lock, [&] { return question.waiting.empty(); });
-    auto told = std::move(question.told);
-    const auto error = question.error;
-    questions_.erase(number);
-    if (error) std::rethrow_exception(error);
+    desk_->changed.wait(lock, [&] { return questions_.is_answered(number); });
+    const auto told = questions_.take_answers(number);
     const History calls = history_;
     lock.unlock();
-    std::ranges::sort(told, {}, &ToldLogs::rank);
     return GatheredLogs(calls, told);
-}
-
-/// The content of LetterKind::told: what write_logs has written.
-inline void NodeCrew::take_told(const ReceivedLetter& letter) {
-    const auto found = questions_.find(letter.head.number);
-    if (found == questions_.end()) return;
-    Question& question = found->second;
-    const std::uint64_t middle = question.asked + (monotonic_now() - question.asked) / 2;
-    question.waiting.erase(letter.from);
-    desk_->changed.notify_all();
-    if (letter.content.empty()) return;  // it had no memory for more
-    try {
-        question.told.push_back({letter.from,
-                                 desk_->nodes[static_cast<std::size_t>(letter.from)].host,
-                                 middle,
-                                 {letter.content.begin(), letter.content.end()}});
-    } catch (...) {
-        question.error = std::current_exception();  // no memory here: for the one who asks
-    }
 }
 
 /// A node tells nothing any more.
 inline void NodeCrew::stop_waiting_for(int rank) {
     seats_[static_cast<std::size_t>(rank)].remembers = false;
-    for (auto& [number, question] : questions_) question.waiting.erase(rank);
+    questions_.stop_waiting_for(rank);
     desk_->changed.notify_all();
 }
 

@@ -104,6 +104,10 @@ class HostedPool final : public BasicPool<start_method::forkserver> {
 /// Returns the name of this machine.
 std::string own_host_name();
 
+/// From now on the log's records and lines, and the names of its files, tell this process's rank
+/// and host, and those of its workers too.
+void tell_rank_in_log();
+
 }  // namespace multiprocessing::detail
 
 #include "multiprocessing/mpi/hosted_pool.ipp"

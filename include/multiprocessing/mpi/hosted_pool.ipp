@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "multiprocessing/logging/outlets.hpp"
+
 namespace multiprocessing::detail {
 
 /// Returns a time as it travels: in seconds, below 0 for ever.
@@ -60,6 +62,11 @@ inline std::string HostedPool::name_on_node(std::string name) {
     replace_all(name, "{rank}", std::to_string(rank_of_this_process().rank));
     replace_all(name, "{host}", own_host_name());
     return name;
+}
+
+inline void tell_rank_in_log() {
+    set_process_fields(
+        {{"rank", std::to_string(rank_of_this_process().rank)}, {"host", own_host_name()}});
 }
 
 inline std::string own_host_name() {

@@ -24,6 +24,7 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/mpi/engine.hpp"
 #include "multiprocessing/mpi/master.hpp"
+#include "multiprocessing/process/log_settings.hpp"
 
 namespace multiprocessing::detail {
 
@@ -212,12 +213,15 @@ inline void NodeLoop::receive(const ReceivedLetter& letter) {
     }
 }
 
-/// The content of LetterKind::open: the options, and the initializer as Target::save wrote it.
+/// The content of LetterKind::open: the options, how rank 0 logs, and the initializer as
+/// Target::save wrote it.
 inline void NodeLoop::open(const ReceivedLetter& letter) {
     Letter answer(LetterKind::opened, letter.head.pool);
     try {
         InputArchive archive(letter.content);
         const mpi::PoolOptions options = load_options(archive);
+        load_logging(archive);
+        tell_rank_in_log();
         const std::size_t size = archive.remaining();
         auto hosted = std::make_shared<Hosted>();
         hosted->pool = std::make_unique<HostedPool>(options, std::span(archive.take(size), size));

@@ -114,6 +114,7 @@ inline void serve() {
     detail::RankOf& known = detail::rank_of_this_process();
     MPI_Comm_rank(made->communicator, &known.rank);
     MPI_Comm_size(made->communicator, &known.size);
+    detail::tell_rank_in_log();
     if (known.rank != 0) detail::be_a_node(*made);
     detail::RankZero here = detail::rank_zero_here();
     detail::share_rank_zero(*made, here);

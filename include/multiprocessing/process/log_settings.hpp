@@ -12,6 +12,10 @@ class OutputArchive;
 /// Writes this process's log settings into a child's message.
 void save_logging(OutputArchive& archive);
 
+/// Does the same for a process of another machine. A handler that holds memory of this one, such as
+/// a queue, stays here; the other process then logs to standard error.
+void save_logging_for_other_machine(OutputArchive& archive);
+
 /// Reads what save_logging wrote. From then on this process logs in the same way.
 void load_logging(InputArchive& archive);
 

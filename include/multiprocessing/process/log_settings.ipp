@@ -6,10 +6,14 @@
 #include "multiprocessing/process/log_settings.hpp"
 
 #include <atomic>
+#include <exception>
 #include <string>
+#include <utility>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/logging/file.hpp"
+#include "multiprocessing/logging/outlets.hpp"
 #include "multiprocessing/reduction.hpp"
 
 namespace multiprocessing::detail {
@@ -23,14 +27,14 @@ namespace multiprocessing::detail {
               "children that are not forks of this process: they log to standard error");
 }
 
-MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
+/// @param with_handler whether a handler with a state goes along
+MULTIPROCESSING_INLINE void write_logging(OutputArchive& archive, bool with_handler) {
     const int level = log_threshold.load();
-    archive(level);
-    if (level == log_level::nothing) return;
     const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
-    const bool handler_travels = known != nullptr && known->save_handler != nullptr;
+    archive(level, known != nullptr ? known->process_fields : LogOutlets{}.process_fields);
+    if (level == log_level::nothing) return;
+    const bool handler_travels = with_handler && known != nullptr && known->save_handler != nullptr;
     const bool handler_is_lost = known != nullptr && known->handler != nullptr && !handler_travels;
-    if (handler_is_lost) warn_of_lost_handler();
     archive(known != nullptr && (known->to_stderr || handler_is_lost),
             known != nullptr ? known->file_pattern : std::string(),
             known != nullptr ? known->plain_handler : nullptr);
@@ -41,12 +45,41 @@ MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
     }
 }
 
+MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
+    const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
+    if (known != nullptr && known->handler != nullptr && known->save_handler == nullptr) {
+        warn_of_lost_handler();
+    }
+    write_logging(archive, true);
+}
+
+MULTIPROCESSING_INLINE void save_logging_for_other_machine(OutputArchive& archive) {
+    OutputArchive trial;
+    write_logging(trial, true);
+    write_logging(archive, trial.handles().empty());
+}
+
+/// The file of this process is another one from now on, if one is open.
+MULTIPROCESSING_INLINE void change_log_file(const std::string& pattern) noexcept {
+    const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
+    if (log_file.load() < 0 || pattern.empty()) return;
+    if (known != nullptr && known->file_pattern == pattern) return;
+    try {
+        install_log_file(open_log_file(own_log_file_name(pattern)));
+    } catch (const std::exception& error) {
+        report_error("the log file", error.what());  // the one before stays
+    }
+}
+
 MULTIPROCESSING_INLINE void load_logging(InputArchive& archive) {
     const auto level = archive.read<int>();
+    auto fields = archive.read<decltype(LogOutlets::process_fields)>();
+    if (!fields.empty()) set_process_fields(std::move(fields));
     if (level == log_level::nothing) return;
     const auto to_stderr = archive.read<bool>();
     auto pattern = archive.read<std::string>();
     const auto handler = archive.read<PlainHandler>();
+    change_log_file(pattern);
     change_outlets([&](LogOutlets& outlets) {
         outlets.to_stderr = to_stderr;
         outlets.file_pattern = pattern;
