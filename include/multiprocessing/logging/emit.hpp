@@ -7,12 +7,18 @@
 #include <string_view>
 
 #include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/outlets.hpp"
 
 namespace multiprocessing::detail {
 
 /// Reports on standard error that logging itself does not work, with one write. Nothing can be done
 /// if standard error is closed or full.
 [[gnu::cold]] void report_log_trouble(std::string_view what, std::string_view why) noexcept;
+
+/// Calls the handler. As with Python's logging.raiseExceptions, an error in the handler is reported
+/// on standard error and stops nothing. What it logs by itself does not come back to it.
+/// @pre there is a handler
+[[gnu::cold]] void call_handler(const LogOutlets& outlets, const LogRecord& record) noexcept;
 
 /// Logs `message`, whatever its level. Any thread may call it at any time, even in a child that was
 /// forked while another thread was logging.

@@ -23,19 +23,28 @@ namespace multiprocessing::detail {
               "children that are not forks of this process: they log to standard error");
 }
 
+/// Returns how a child gets a handler that has a state, or one that sends the records here; null
+/// for neither.
+[[gnu::cold]] MULTIPROCESSING_INLINE HandlerSaver saver_of(const LogOutlets& outlets) noexcept {
+    if (outlets.save_handler != nullptr || outlets.handler == nullptr) return outlets.save_handler;
+    const HandlerRelay* const relay = handler_relay.load();
+    return relay != nullptr ? relay->save : nullptr;
+}
+
 MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
     const int level = log_threshold.load();
     archive(level);
     if (level == log_level::nothing) return;
     const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
-    const bool handler_travels = known != nullptr && known->save_handler != nullptr;
-    const bool handler_is_lost = known != nullptr && known->handler != nullptr && !handler_travels;
+    const HandlerSaver save_handler = known != nullptr ? saver_of(*known) : nullptr;
+    const bool handler_is_lost =
+        known != nullptr && known->handler != nullptr && save_handler == nullptr;
     if (handler_is_lost) warn_of_lost_handler();
     archive(known != nullptr && (known->to_stderr || handler_is_lost),
             known != nullptr ? known->file_pattern : std::string(),
             known != nullptr ? known->plain_handler : nullptr);
-    if (handler_travels) {
-        known->save_handler(archive, known->handler);
+    if (save_handler != nullptr) {
+        save_handler(archive, known->handler);
     } else {
         archive(HandlerReceiver{nullptr});
     }
