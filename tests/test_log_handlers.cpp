@@ -142,8 +142,9 @@ TEMPLATE_TEST_CASE("A handler with a state gets the records of children that do 
     for (const auto& process : processes) {
         const auto& of_process = lines.at(*process.pid());
         REQUIRE(of_process.size() == 100);
-        for (int i = 0; i < 100; ++i) {
-            REQUIRE(of_process[i] == "number " + std::to_string(i) + " is done");
+        int number = 0;
+        for (const auto& line : of_process) {
+            REQUIRE(line == "number " + std::to_string(number++) + " is done");
         }
     }
 }

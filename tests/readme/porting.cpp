@@ -406,7 +406,9 @@ void futures() {
         CLAIM(sum == 13 && done.size() == 2 && not_done.empty());
     }
     sum = 0;
-    for (int x : executor.map({.timeout = 60}, add, std::vector{1, 2}, std::vector{3, 4})) sum += x;
+    for (int x : executor.map({.timeout = 60, .chunksize = 2, .buffersize = 4}, add,
+                              std::vector{1, 2}, std::vector{3, 4}))
+        sum += x;
     CLAIM(sum == 10);
     CLAIM_THROWS(mp::WorkerLost, executor.submit(die).result());
     CLAIM(executor.submit(square, 4).result() == 16);  // the pool is not broken
