@@ -154,6 +154,7 @@ TEST_CASE("Threads have the names and the kin of processes", "[dummy]") {
     REQUIRE(process.exitcode() == 0);
     REQUIRE(seen == "outer of MainProcess, outer, which runs");
     REQUIRE(inner_name.ends_with(":1"));
+    REQUIRE(mp::active_children().empty());  // which forgets the ended one, and its sentinel
 }
 
 TEST_CASE("A dummy Process may go while its thread runs", "[dummy]") {
