@@ -3,6 +3,8 @@
 #include <multiprocessing.hpp>
 #include <multiprocessing/dummy.hpp>
 
+#include <poll.h>
+
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -131,12 +133,17 @@ TEST_CASE("A subclass of a dummy Process runs its own run", "[dummy]") {
 TEST_CASE("Threads have the names and the kin of processes", "[dummy]") {
     const Watchdog watchdog(60);
     REQUIRE(mp::current_process().name() == "MainProcess");
+    REQUIRE_FALSE(mp::current_process().exitcode());
     REQUIRE_FALSE(mp::parent_process());
     std::string seen;
     std::string inner_name;  // Catch2 takes assertions from one thread at a time
     mp::Process process({.name = "outer"}, [&] {
         seen = mp::current_process().name() + " of " + mp::parent_process()->name();
-        mp::Process inner([&seen] { seen += ", " + mp::parent_process()->name(); });
+        mp::Process inner([&seen] {
+            seen += ", " + mp::parent_process()->name();
+            pollfd end_of_parent{mp::parent_process()->sentinel(), POLLIN, 0};
+            if (::poll(&end_of_parent, 1, 0) == 0) seen += ", which runs";
+        });
         inner_name = inner.name();
         inner.start();
         inner.join();
@@ -145,8 +152,9 @@ TEST_CASE("Threads have the names and the kin of processes", "[dummy]") {
     REQUIRE(process.authkey() == mp::current_process().authkey());
     process.join();
     REQUIRE(process.exitcode() == 0);
-    REQUIRE(seen == "outer of MainProcess, outer");
+    REQUIRE(seen == "outer of MainProcess, outer, which runs");
     REQUIRE(inner_name.ends_with(":1"));
+    REQUIRE(mp::active_children().empty());  // which forgets the ended one, and its sentinel
 }
 
 TEST_CASE("A dummy Process may go while its thread runs", "[dummy]") {

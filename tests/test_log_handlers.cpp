@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -41,6 +43,36 @@ void report(int number) {
 int report_and_return(int number) {
     report(number);
     return number;
+}
+
+/// Reports so many numbers, and has a child that reports another.
+template <class Method>
+void report_in_generations(int count) {
+    mp::BasicProcess<Method> child(report, 1000);
+    child.start();
+    for (int i = 0; i < count; ++i) report(i);
+    child.join();
+}
+
+void report_for_ever() {
+    for (;; ::usleep(100)) report(0);
+}
+
+/// Has a relay, and so has its forked child.
+void handle_records_until_the_end(mp::Queue<std::string> lines) {
+    mp::get_logger().set_level(mp::ERROR);
+    mp::get_logger().set_handler([lines](const mp::LogRecord& r) mutable { lines.put(r.message); });
+    mp::SpawnProcess first(report, 1);
+    first.start();
+    first.join();
+    mp::ForkProcess fork([] {
+        mp::SpawnProcess second(report, 2);
+        second.start();
+    });
+    fork.start();
+    fork.join();
+    mp::SpawnProcess last(report, 3);
+    last.start();
 }
 
 mp::LogRecord record(std::string message) {
@@ -86,6 +118,69 @@ TEMPLATE_TEST_CASE("A QueueListener handles the records of a pool's workers befo
     REQUIRE(calls == 4);
     REQUIRE(lines.size() == 4);
     REQUIRE(lines.contains("number 4 is done"));
+}
+
+TEMPLATE_TEST_CASE("A handler with a state gets the records of children that do not have it",
+                   "[log_handlers]", mp::start_method::spawn, mp::start_method::forkserver) {
+    const Watchdog watchdog(120);
+    std::mutex mutex;
+    std::map<pid_t, std::vector<std::string>> lines;
+    mp::get_logger().set_level(mp::ERROR);
+    mp::get_logger().set_handler([&](const mp::LogRecord& r) {
+        const std::lock_guard guard(mutex);
+        lines[r.pid].push_back(r.message);
+        mp::get_logger().error("does not come back");
+    });
+    std::vector<mp::BasicProcess<TestType>> processes;
+    for (int i = 0; i < 2; ++i) processes.emplace_back(report_in_generations<TestType>, 100);
+    for (auto& process : processes) process.start();
+    report(1);  // here, meanwhile
+    for (auto& process : processes) process.join();
+    mp::get_logger().set_handler(nullptr);  // from here on `lines` is this thread's
+    REQUIRE(lines.size() == 5);
+    REQUIRE(lines.at(::getpid()) == std::vector<std::string>{"number 1 is done"});
+    for (const auto& process : processes) {
+        const auto& of_process = lines.at(*process.pid());
+        REQUIRE(of_process.size() == 100);
+        int number = 0;
+        for (const auto& line : of_process) {
+            REQUIRE(line == "number " + std::to_string(number++) + " is done");
+        }
+    }
+}
+
+TEST_CASE("A handler replaces itself while children log, and one is killed", "[log_handlers]") {
+    const Watchdog watchdog(120);
+    std::atomic<int> first = 0, second = 0;
+    mp::get_logger().set_level(mp::ERROR);
+    mp::get_logger().set_handler([&](const mp::LogRecord&) {
+        if (++first == 1) mp::get_logger().set_handler([&](const mp::LogRecord&) { ++second; });
+    });
+    mp::SpawnProcess killed(report_for_ever), other(report_for_ever);
+    killed.start(), other.start();
+    REQUIRE(support::eventually([&] { return second > 100; }, 60));
+    killed.kill();
+    killed.join();
+    const int by_then = second;
+    REQUIRE(support::eventually([&] { return second > by_then + 100; }, 60));
+    other.kill();
+    other.join();
+    mp::get_logger().set_handler(nullptr);
+    REQUIRE(first == 1);
+}
+
+TEST_CASE("A relay handles what has come before the process ends, and a fork has its own",
+          "[log_handlers]") {
+    const Watchdog watchdog(120);
+    const mp::Queue<std::string> lines;
+    mp::ForkProcess process(handle_records_until_the_end, lines);
+    process.start();
+    REQUIRE(process.join(60));
+    REQUIRE(process.exitcode() == 0);
+    std::multiset<std::string> found;
+    while (const auto line = lines.try_get()) found.insert(*line);
+    REQUIRE(found ==
+            std::multiset<std::string>{"number 1 is done", "number 2 is done", "number 3 is done"});
 }
 
 TEST_CASE("A QueueListener can be started again, but not twice", "[log_handlers]") {

@@ -9,15 +9,25 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
 #include <climits>
+#include <cstddef>
+#include <cstdint>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <string_view>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/thread.hpp"
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/heap.hpp"
 #include "multiprocessing/logging/emit.hpp"
+#include "multiprocessing/logging/outlets.hpp"
+#include "multiprocessing/process/exit_hooks.hpp"
 
 namespace multiprocessing {
 namespace detail {
@@ -104,6 +114,131 @@ MULTIPROCESSING_INLINE void QueueListener::run() {
         }
     }
 }
+
+// --- Handlers that cannot travel
+// ------------------------------------------------------------------
+
+namespace detail {
+
+/// Whether this thread is calling the handler for records of children.
+inline constinit thread_local bool is_relaying = false;
+
+/// Calls this process's handler with a record of a child.
+MULTIPROCESSING_INLINE void give_to_handler(const LogRecord& record) {
+    is_relaying = true;
+    const LogOutlets& outlets = *log_outlets.load(std::memory_order_acquire);
+    if (outlets.has_handler()) call_handler(outlets, record);
+}
+
+/// The thread that has this process's handler called with the records of children that do not have
+/// it.
+class LogRelay {
+  public:
+    /// Returns this process's relay; null when no child has needed it.
+    static LogRelay* known() noexcept;
+    /// Returns this process's relay, which it starts. @throws std::system_error EAGAIN
+    static LogRelay& started();
+
+    [[nodiscard]] const Queue<LogRecord>& records() const noexcept { return records_; }
+
+    /// Returns when the records that are there have been handled, and no call is running.
+    void pause();
+    /// Ends a pause. @throws std::system_error EAGAIN
+    void resume();
+
+  private:
+    LogRelay() { listener_.start(); }
+
+    static inline constinit std::atomic<LogRelay*> latest_{nullptr};
+
+    // A forked child has a copy of the object, and not the thread.
+    const std::uint32_t fork_depth_ = fork_depth();
+    const Queue<LogRecord> records_;
+    QueueListener listener_{records_, give_to_handler};
+    std::mutex mutex_;  // guards what follows, and the listener's thread
+    int pauses_ = 0;
+};
+
+/// Pauses this process's relay. A handler that replaces itself does not wait for its own end.
+MULTIPROCESSING_INLINE void* pause_log_relay() {
+    LogRelay* const relay = is_relaying ? nullptr : LogRelay::known();
+    if (relay != nullptr) relay->pause();
+    return relay;
+}
+
+MULTIPROCESSING_INLINE LogRelay* LogRelay::known() noexcept {
+    LogRelay* const latest = latest_.load();
+    return latest != nullptr && latest->fork_depth_ == fork_depth() ? latest : nullptr;
+}
+
+MULTIPROCESSING_INLINE LogRelay& LogRelay::started() {
+    LogRelay* latest = latest_.load();
+    if (LogRelay* const mine = known()) return *mine;
+    std::unique_ptr<LogRelay> fresh(new LogRelay);
+    if (!latest_.compare_exchange_strong(latest, fresh.get())) return *latest;
+    // It stays for as long as the process, whose children may log until they have ended.
+    constexpr int after_all_children = -100;
+    ExitHooks::add(after_all_children, [] { pause_log_relay(); });
+    return *fresh.release();
+}
+
+MULTIPROCESSING_INLINE void LogRelay::pause() {
+    const std::lock_guard guard(mutex_);
+    if (pauses_++ == 0) listener_.stop();
+}
+
+MULTIPROCESSING_INLINE void LogRelay::resume() {
+    const std::lock_guard guard(mutex_);
+    if (--pauses_ == 0) listener_.start();
+}
+
+/// The handler of such a child.
+class RelayHandler {
+  public:
+    RelayHandler(Queue<LogRecord> records, ProcessId owner)
+        : records_(std::move(records)), owner_(owner) {}
+
+    void operator()(const LogRecord& record) const {
+        // Nobody takes them out when the owner has been killed.
+        constexpr std::size_t many = 10'000;
+        if (records_.qsize() < many || heap().family().is_alive(owner_)) {
+            records_.put(record);
+        } else {
+            const std::string line = log_line(record) + "\n";
+            (void)!::write(STDERR_FILENO, line.data(), line.size());  // or it is lost
+        }
+    }
+
+    /// Writes the handler into the message of a child of such a child.
+    static void save_log_handler(OutputArchive& archive, const RelayHandler& handler) {
+        archive(HandlerReceiver{receive}, handler.records_, handler.owner_);
+    }
+
+  private:
+    static void receive(InputArchive& archive) {
+        auto records = archive.read<Queue<LogRecord>>();
+        get_logger().set_handler(RelayHandler(std::move(records), archive.read<ProcessId>()));
+    }
+
+    mutable Queue<LogRecord> records_;
+    ProcessId owner_;
+};
+
+MULTIPROCESSING_INLINE void save_relay_handler(OutputArchive& archive,
+                                               const std::function<void(const LogRecord&)>&) {
+    RelayHandler::save_log_handler(archive, {LogRelay::started().records(), self()});
+}
+
+MULTIPROCESSING_INLINE void resume_log_relay(void* relay) {
+    static_cast<LogRelay*>(relay)->resume();
+}
+
+inline constexpr HandlerRelay relay_of_queues{save_relay_handler, pause_log_relay,
+                                              resume_log_relay};
+/// Tells the floor of the logger, which knows no queues.
+inline const bool relay_is_known = (handler_relay.store(&relay_of_queues), true);
+
+}  // namespace detail
 
 MULTIPROCESSING_INLINE std::string log_line(const LogRecord& record) {
     return "[" + level_name(record.level) + "/" + record.process_name + "] " + record.message;

@@ -309,8 +309,9 @@ class CurrentProcess {
 class ParentProcess {
   public:
     /// For parent_process.
-    ParentProcess(std::string name, pid_t pid, detail::ProcessId id)
-        : name_(std::move(name)), pid_(pid), id_(id) {}
+    ParentProcess(std::string name, pid_t pid, detail::ProcessId id,
+                  std::shared_ptr<detail::ParentSentinel> sentinel)
+        : name_(std::move(name)), pid_(pid), id_(id), sentinel_(std::move(sentinel)) {}
 
     /// @{
     /// As in BasicProcess.
@@ -323,6 +324,11 @@ class ParentProcess {
     /// Waits until the parent has ended. @returns whether it has
     [[nodiscard]] bool join(Timeout timeout = std::nullopt) const;
 
+    /// Returns a descriptor that polls readable once the parent has ended, for connection::wait,
+    /// poll or epoll. Every call returns the same one. It belongs to this process, and stays open.
+    /// @throws std::system_error EMFILE, ENFILE
+    [[nodiscard]] int sentinel() const { return sentinel_->get(); }
+
     friend std::string text_of(const ParentProcess& process) { return process.text(); }
 
   private:
@@ -331,6 +337,7 @@ class ParentProcess {
     std::string name_;
     pid_t pid_;
     detail::ProcessId id_;
+    std::shared_ptr<detail::ParentSentinel> sentinel_;
 };
 
 /// A running child of this process, as active_children() gives it.

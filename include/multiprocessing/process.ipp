@@ -194,7 +194,8 @@ MULTIPROCESSING_INLINE std::string ActiveChild::text() const {
 MULTIPROCESSING_INLINE std::optional<ParentProcess> parent_process() {
     const detail::ProcessIdentity& identity = detail::state().identity();
     if (identity.parent_pid == 0) return std::nullopt;
-    return ParentProcess(identity.parent_name, identity.parent_pid, identity.parent_id);
+    return ParentProcess(identity.parent_name, identity.parent_pid, identity.parent_id,
+                         detail::state().parent_sentinel());
 }
 
 MULTIPROCESSING_INLINE std::vector<ActiveChild> active_children() {

@@ -113,3 +113,42 @@ TEST_CASE("A Connection is made of a descriptor", "[handle]") {
     REQUIRE_THROWS_AS(mp::Connection(-1), std::system_error);
     REQUIRE_THROWS_AS(mp::Connection(0, false, false), mp::ValueError);
 }
+
+TEST_CASE("A Connection is made of a Handle, and does what its descriptor can do", "[handle]") {
+    const Tidy tidy;
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    mp::Connection reader = mp::Connection::from_fd(mp::Handle(ends[0]));
+    mp::Connection writer = mp::Connection::from_fd(mp::Handle(ends[1]));
+    writer.send(42);
+    REQUIRE(reader.recv<int>() == 42);
+    REQUIRE((!reader.writable() && !writer.readable()));
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    mp::Connection a = mp::Connection::from_fd(mp::Handle(ends[0]));
+    const mp::Connection b(ends[1]);
+    REQUIRE((a.readable() && a.writable()));
+    REQUIRE_THROWS_AS(mp::Connection::from_fd(mp::Handle()), mp::ValueError);
+}
+
+TEMPLATE_TEST_CASE("A copy of a Handle is another descriptor of the same file", "[handle]",
+                   START_METHODS) {
+    const Tidy tidy;
+    SystemPipe pipe;
+    {
+        const mp::Handle writer(pipe.ends[1]);
+        mp::Handle copy(writer), assigned;
+        REQUIRE(copy.fileno() != writer.fileno());
+        REQUIRE(mp::Handle(assigned).closed());
+        assigned = copy;
+        REQUIRE(assigned.fileno() != copy.fileno());
+        ::close(copy.release());
+        mp::BasicProcess<TestType> process(write_to, writer, "argument ");
+        process.start();
+        process.join();
+        mp::Queue<mp::Handle> queue;
+        queue.put(writer);
+        write_to(queue.get(), "queue ");
+        write_to(assigned, "here");
+    }
+    REQUIRE(pipe.read_all() == "argument queue here");
+}

@@ -7,8 +7,10 @@
 
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <multiprocessing/detail/pidfd.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -89,12 +91,40 @@ void watch_parent(std::uint64_t offset) {
     tree.other = ::getpid();
     tree.finished = mp::parent_process()->join();
 }
+void watch_sentinel(std::uint64_t offset) {
+    auto& tree = in_heap<Tree>(offset);
+    const int sentinel = mp::parent_process()->sentinel();
+    const bool is_quiet = !mp::detail::poll_readable(sentinel, mp::Timeout(0));
+    tree.other = ::getpid();
+    const bool has_told = mp::detail::poll_readable(sentinel, mp::Timeout(60));
+    const auto parent = mp::parent_process();
+    tree.finished = is_quiet && has_told && !parent->is_alive() && parent->sentinel() == sentinel;
+}
+void look_at_sentinel_late(std::uint64_t offset) {
+    auto& tree = in_heap<Tree>(offset);
+    tree.other = ::getpid();
+    const auto parent = mp::parent_process();
+    tree.finished =
+        parent->join(60) && mp::detail::poll_readable(parent->sentinel(), mp::Timeout(0));
+}
 template <class Method>
-void start_watcher_and_die(std::uint64_t offset) {
-    mp::BasicProcess<Method> watcher(watch_parent, offset);
+void start_watcher_and_die(void (*watch)(std::uint64_t), std::uint64_t offset) {
+    mp::BasicProcess<Method> watcher(watch, offset);
     watcher.start();
     support::eventually([&] { return in_heap<Tree>(offset).other != 0; });
     std::raise(SIGKILL);
+}
+void ask_in_many_threads(std::uint64_t result) {
+    const std::size_t before = support::descriptors().size();
+    std::vector<int> sentinels(8);
+    std::vector<std::thread> threads;
+    for (int& sentinel : sentinels) {
+        threads.emplace_back([&sentinel] { sentinel = mp::parent_process()->sentinel(); });
+    }
+    for (auto& thread : threads) thread.join();
+    const bool is_one = std::count(sentinels.begin(), sentinels.end(), sentinels[0]) == 8;
+    const bool is_all = support::descriptors().size() == before + 1;
+    in_heap<std::atomic<int>>(result) = is_one && is_all ? 1 : 2;
 }
 
 bool is_running(pid_t pid) {
@@ -213,13 +243,42 @@ TEMPLATE_TEST_CASE("A daemon ends when its parent is killed, another child goes 
 }
 
 TEMPLATE_TEST_CASE("A child notices the death of its parent", "[process]", START_METHODS) {
-    InHeap<Tree> tree;
-    mp::BasicProcess<TestType> process(start_watcher_and_die<TestType>, tree.offset());
+    const support::Watchdog watchdog(240);
+    for (auto* watch : {watch_parent, watch_sentinel, look_at_sentinel_late}) {
+        InHeap<Tree> tree;
+        mp::BasicProcess<TestType> process(start_watcher_and_die<TestType>, watch, tree.offset());
+        process.start();
+        process.join();
+        REQUIRE(process.exitcode() == -SIGKILL);
+        REQUIRE(support::eventually([&] { return tree->finished.load(); }, 60));
+        REQUIRE(support::eventually([&] { return !is_running(tree->other); }, 60));
+    }
+}
+
+TEMPLATE_TEST_CASE("The parent's sentinel is one descriptor", "[process]", START_METHODS) {
+    const support::Watchdog watchdog(120);
+    InHeap<std::atomic<int>> result;
+    REQUIRE(exitcode_of<TestType>(ask_in_many_threads, result.offset()) == 0);
+    REQUIRE(*result == 1);
+}
+
+TEST_CASE("A parent that a fork copies is still the same process", "[process]") {
+    const support::Watchdog watchdog(120);
+    InHeap<std::atomic<int>> result;
+    mp::ForkProcess process([&] {
+        const auto parent = mp::parent_process();
+        const int own = parent->sentinel();
+        mp::ForkProcess child([&] {
+            const auto nearer = mp::parent_process();
+            const bool is_nearer = nearer->pid() == ::getppid() && nearer->sentinel() != own;
+            *result = is_nearer && parent->sentinel() == own ? 1 : 2;
+        });
+        child.start();
+        child.join();
+    });
     process.start();
-    process.join();
-    REQUIRE(process.exitcode() == -SIGKILL);
-    REQUIRE(support::eventually([&] { return tree->finished.load(); }));
-    REQUIRE(support::eventually([&] { return !is_running(tree->other); }));
+    REQUIRE(process.join(60));
+    REQUIRE(*result == 1);
 }
 
 TEST_CASE("The program's own fork makes a process of its own", "[process]") {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -66,9 +67,34 @@ struct W {
         names.put(mp::current_process().name());
     }
 };
+struct Subclass : mp::ForkProcess {
+    explicit Subclass(mp::Queue<int> queue) : q(std::move(queue)) {}
+    void run() override { q.put(8); }
+    mp::Queue<int> q;
+};
+void look_at_parent() {
+    const auto parent = mp::parent_process();
+    const bool right = parent->name() == "MainProcess" && parent->is_alive() && !parent->join(0) &&
+                       mp::connection::wait({*parent}, 0).empty();
+    mp::exit(right ? 4 : 5);
+}
+int loaded = 0;
+void load(int x) { loaded = x; }
+void leave_with_loaded() { mp::exit(loaded); }
+void die_with(mp::Lock lock) {
+    static_cast<void>(lock.acquire());
+    std::abort();
+}
+struct Unknown {};
+int fail_strangely() { throw Unknown{}; }
+[[noreturn]] void refuse_to_begin() { throw mp::ValueError("no"); }
 void sleep_on() { std::this_thread::sleep_for(std::chrono::hours(1)); }
 int die() { std::abort(); }
 int fail(int x) { throw mp::ValueError("no " + std::to_string(x)); }
+
+static_assert(std::is_base_of_v<mp::ProcessError, mp::AuthenticationError> &&
+              std::is_base_of_v<mp::ProcessError, mp::BufferTooShort> &&
+              std::is_base_of_v<mp::ProcessError, mp::TimeoutError>);
 
 void processes() {
     mp::Queue<std::string> names;
@@ -93,18 +119,28 @@ void processes() {
     static_assert(
         !std::is_constructible_v<mp::SpawnProcess, void (*)(int), std::reference_wrapper<int>>);
 
-    mp::Process left(leave, 3), sleeper(sleep_on), killed(sleep_on);
-    left.start(), sleeper.start(), killed.start();
+    Subclass subclass(q);
+    subclass.start();
+    subclass.join();
+    CLAIM(q.get() == 8);
+
+    mp::Process left(leave, 3), sleeper(sleep_on), killed(sleep_on), interrupted(sleep_on);
+    left.start(), sleeper.start(), killed.start(), interrupted.start();
     CLAIM(!sleeper.join(0.01) && sleeper.is_alive());
-    CLAIM(mp::active_children().size() >= 2);
-    sleeper.terminate(), killed.kill();
-    left.join(), sleeper.join(), killed.join();
+    CLAIM(mp::active_children().size() >= 3);
+    sleeper.terminate(), killed.kill(), interrupted.interrupt();
+    left.join(), sleeper.join(), killed.join(), interrupted.join();
     CLAIM(left.exitcode() == 3 && sleeper.exitcode() == -15 && killed.exitcode() == -9);
+    CLAIM(interrupted.exitcode() == -2);
     mp::Process here(square, 1);
     here.run();
     CLAIM(!here.is_alive());
     CLAIM(!mp::current_process().exitcode() && mp::current_process().is_alive());
     CLAIM(mp::current_process().name() == "MainProcess" && !mp::parent_process());
+    mp::Process curious(look_at_parent);
+    curious.start();
+    curious.join();
+    CLAIM(curious.exitcode() == 4);
     CLAIM(mp::cpu_count() >= mp::process_cpu_count() && mp::process_cpu_count() >= 1);
 }
 
@@ -118,6 +154,12 @@ void queues_and_pipes() {
     q.shutdown();
     CLAIM_THROWS(mp::ShutDown, q.put(1));
     q.close(), q.join_thread(), q.cancel_join_thread();
+    mp::Queue<int> batched;
+    batched.put_many(std::vector{1, 2, 3});
+    batched.shutdown();
+    std::size_t count = 0;
+    for (const std::vector<int>& batch : batched.batches(2)) count += batch.size();
+    CLAIM(count == 3);
     mp::JoinableQueue<int> tasks;
     tasks.put(1), static_cast<void>(tasks.get()), tasks.task_done(), tasks.join();
     mp::SimpleQueue<int> simple;
@@ -142,6 +184,9 @@ void queues_and_pipes() {
     b.close();
     CLAIM_THROWS(mp::EOFError, a.recv<int>());
     CLAIM_THROWS(std::system_error, a.send(1));
+    auto [reader, writer] = mp::Pipe(false);
+    writer.send(5);
+    CLAIM(!reader.writable() && !writer.readable() && reader.recv<int>() == 5);
 
     const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     mp::Queue<mp::Handle> handles;
@@ -163,17 +208,28 @@ void locks_and_values() {
     }
     CLAIM_THROWS(mp::ValueError, bounded.release());
     CLAIM(barrier.wait() == 0 && !event.wait(0.01));
+    mp::Process dying(die_with, lock);
+    dying.start();
+    dying.join();
+    CLAIM_THROWS(mp::AbandonedError, lock.acquire());
+    lock.recover();
+    lock.release();
 
     mp::Value<int> v(0);
     mp::Value<Point> point({1, 2});
     v.value += 1;
     int copy = v.value;
     CLAIM(copy == 1 && point.get_obj().y == 2);
+    mp::Value<double> nine(9);
+    mp::Value<int> four(4);
+    CLAIM(std::sqrt(nine.value) == 3 && std::sqrt(four.value.load()) == 2);
     mp::Value<int> synchronized(0, lock);
     CLAIM(synchronized.get_lock() == lock);
     mp::Array<double> a(10);
     a[2] = 0.5;
     CLAIM(a.slice(1, 3) == std::vector{0.0, 0.5} && a.get_obj()[2] == 0.5);
+    CLAIM(a.get_lock().acquire());
+    a.get_lock().release();
     mp::RawValue<int> raw(3);
     mp::RawArray<int> raw_array({1, 2, 3});
     mp::RawArray<double> huge({.huge_pages = true}, 10);
@@ -187,10 +243,17 @@ void contexts() {
     const auto methods = mp::get_all_start_methods();
     CLAIM(std::find(methods.begin(), methods.end(), "forkserver") != methods.end());
     CLAIM(mp::get_context<"serial">().Pool(2).map(square, std::vector{2}) == std::vector{4});
+    mp::set_forkserver_preload(load, 6);
+    mp::ForkServerProcess served(leave_with_loaded);
+    served.start();
+    served.join();
+    CLAIM(served.exitcode() == 6 && loaded == 0);
     mp::ForkProcess forked(nothing);
     static_cast<void>(mp::ForkContext());
     mp::dummy::Pool threads(2);
     CLAIM(threads.map(square, std::vector{3}) == std::vector{9});
+    auto threads_of_context = mp::dummy::get_context<"spawn">().Pool(2);
+    CLAIM(threads_of_context.map(square, std::vector{4}) == std::vector{16});
 }
 
 void logs() {
@@ -207,6 +270,7 @@ void logs() {
     listener.stop();
     mp::get_logger().set_handler(nullptr);
     CLAIM(lines.size() == 1 && lines[0].find("\"id\"") != std::string::npos);
+    CLAIM(mp::log_to_stderr(mp::ERROR).level() == mp::ERROR);
     CLAIM(mp::SUBDEBUG < mp::DEBUG && mp::SUBWARNING < mp::WARNING);
     mp::get_logger().sub_debug("not seen"), mp::get_logger().sub_warning("not seen");
 }
@@ -224,6 +288,12 @@ void pools() {
     CLAIM(stream.next(60) == 1 && stream.next(60) == 4 && stream.next(60) == 9 && !stream.next(60));
     CLAIM_THROWS(mp::WorkerLost, pool.apply(die));
     CLAIM_THROWS(mp::ValueError, pool.map(fail, xs));
+    try {
+        pool.apply(fail_strangely);
+        CLAIM(false && "RemoteError");
+    } catch (const mp::RemoteError& error) {
+        CLAIM(error.type_name().find("Unknown") != std::string::npos);
+    }
 
     std::atomic<int> called{0};
     mp::AsyncResult<int> one =
@@ -236,6 +306,17 @@ void pools() {
     pool.join();
     CLAIM(called == 12);
     CLAIM_THROWS(mp::ValueError, pool.apply(square, 1));
+    mp::Pool stuck(1);
+    mp::AsyncResult<void> never = stuck.apply_async(sleep_on);
+    CLAIM_THROWS(mp::ValueError, never.successful());
+    never.wait(0.01);
+    CLAIM_THROWS(mp::TimeoutError, never.get(0.01));
+    stuck.terminate();
+    stuck.join();
+    CLAIM_THROWS(mp::CancelledError, never.get(60));
+    mp::Pool as_many_as_cores;
+    CLAIM(as_many_as_cores.stats().workers.size() ==
+          static_cast<std::size_t>(mp::process_cpu_count()));
     mp::ThreadPool threads(2);
     CLAIM(threads.map([&](int x) { return x + called; }, xs) == std::vector{13, 14, 15});
 }
@@ -258,6 +339,21 @@ void managers() {
     mp::Lock lock = manager.Lock();
     mp::Value<int> v = manager.Value<int>(2);
     CLAIM(v.value == 2 && lock.acquire() && q.empty());
+    static_assert(std::is_same_v<decltype(d), mp::DictProxy<std::string, int>> &&
+                  std::is_same_v<decltype(l), mp::ListProxy<int>> &&
+                  std::is_same_v<decltype(ns), mp::NamespaceProxy>);
+    mp::RLock rlock = manager.RLock();
+    mp::Semaphore semaphore = manager.Semaphore(1);
+    mp::BoundedSemaphore bounded = manager.BoundedSemaphore(1);
+    mp::Condition condition = manager.Condition();
+    mp::Event event = manager.Event();
+    mp::Barrier barrier = manager.Barrier(1);
+    mp::JoinableQueue<int> joinable = manager.JoinableQueue<int>(1);
+    mp::Array<int> array = manager.Array<int>({1, 2});
+    event.set();
+    CLAIM(rlock.acquire() && semaphore.acquire() && bounded.acquire() && condition.acquire());
+    CLAIM(event.is_set() && barrier.wait() == 0 && joinable.empty() && array[1] == 2);
+    CLAIM(manager.Pool(1).apply(square, 3) == 9);
     manager.shutdown();
     CLAIM_THROWS(mp::ValueError, l.append(1));
 }
@@ -272,6 +368,10 @@ void shared_memory() {
     mp::shared_memory::ShareableList attached(
         mp::shared_memory::ShareableListOptions{l.shm().name()});
     CLAIM(attached.get<int>(0) == 1 && attached.get<std::string>(1) == "a");
+    const std::string name = block.name() + "_of_a_test";
+    mp::shared_memory::SharedMemory named({.name = name, .create = true, .size = 9});
+    CLAIM(named.name() == name && named.size() == 9);
+    named.unlink();
 }
 
 void others() {
@@ -282,7 +382,11 @@ void others() {
         finalizer();
     }
     CLAIM(ran == 1);
-    mp::util::register_after_fork(nothing);
+    mp::util::register_after_fork([] { loaded = 9; });
+    mp::ForkProcess forked(leave_with_loaded);
+    forked.start();
+    forked.join();
+    CLAIM(forked.exitcode() == 9 && loaded == 0);
 }
 
 void futures() {
@@ -297,15 +401,26 @@ void futures() {
     std::vector<mp::Future<int>> all{executor.submit(square, 2), executor.submit(square, 3)};
     int sum = 0;
     for (const auto& f : mp::as_completed(all)) sum += f.result();
-    auto [done, not_done] = mp::wait(all, 60, mp::ALL_COMPLETED);
-    CLAIM(sum == 13 && done.size() == 2 && not_done.empty());
+    for (const auto when : {mp::ALL_COMPLETED, mp::FIRST_COMPLETED, mp::FIRST_EXCEPTION}) {
+        auto [done, not_done] = mp::wait(all, 60, when);
+        CLAIM(sum == 13 && done.size() == 2 && not_done.empty());
+    }
     sum = 0;
-    for (int x : executor.map({.timeout = 60}, add, std::vector{1, 2}, std::vector{3, 4})) sum += x;
+    for (int x : executor.map({.timeout = 60, .chunksize = 2, .buffersize = 4}, add,
+                              std::vector{1, 2}, std::vector{3, 4}))
+        sum += x;
     CLAIM(sum == 10);
     CLAIM_THROWS(mp::WorkerLost, executor.submit(die).result());
     CLAIM(executor.submit(square, 4).result() == 16);  // the pool is not broken
     executor.shutdown();
     CLAIM(called);
+    mp::BasicProcessPoolExecutor<mp::start_method::fork> others(
+        mp::PoolOptions{.processes = 1, .maxtasksperchild = 9});
+    mp::Future<void> never = others.submit(sleep_on);
+    others.terminate_workers();
+    CLAIM_THROWS(mp::CancelledError, never.result(60));
+    mp::ProcessPoolExecutor broken(1, refuse_to_begin);
+    CLAIM_THROWS(mp::BrokenProcessPool, broken.submit(square, 1).result(60));
 }
 
 }  // namespace

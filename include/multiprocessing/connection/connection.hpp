@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "multiprocessing/connection/descriptor_lot.hpp"
+#include "multiprocessing/connection/handle.hpp"
 #include "multiprocessing/connection/message.hpp"
 #include "multiprocessing/connection/pickling.hpp"
 #include "multiprocessing/connection/sent_type.hpp"
@@ -208,6 +209,10 @@ class Connection {
     /// @par Source CPython Lib/multiprocessing/connection.py, Connection.__init__
     explicit Connection(int handle, bool readable = true, bool writable = true)
         : state_(state_of(handle, readable, writable)) {}
+
+    /// Makes a connection of such a descriptor. It is readable or writable as the descriptor is.
+    /// @throws ValueError when the handle is closed
+    [[nodiscard]] static Connection from_fd(Handle handle);
 
     // --- for the library ---
 

@@ -6,6 +6,8 @@
 
 #include "multiprocessing/connection/connection.hpp"
 
+#include <fcntl.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -91,6 +93,11 @@ MULTIPROCESSING_INLINE std::shared_ptr<detail::ConnectionState> Connection::stat
     detail::Descriptor own = detail::checked_descriptor(handle);
     const detail::ConnectionMode mode{readable, writable, detail::is_socket(own.get())};
     return std::make_shared<detail::ConnectionState>(std::move(own), mode);
+}
+
+MULTIPROCESSING_INLINE Connection Connection::from_fd(Handle handle) {
+    const int access = detail::checked(::fcntl(handle.fileno(), F_GETFL), "fcntl") & O_ACCMODE;
+    return Connection(handle.release(), access != O_WRONLY, access != O_RDONLY);
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE void Connection::throw_closed() {

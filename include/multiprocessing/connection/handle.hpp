@@ -29,6 +29,14 @@ class Handle {
     Handle() = default;
     /// Takes a descriptor over, and closes it at the end. @throws std::system_error EBADF
     explicit Handle(int fd);
+    /// Makes another descriptor of the same file, or a handle that is closed of one that is.
+    /// @throws std::system_error EMFILE
+    Handle(const Handle& other) : Handle(other.closed() ? Handle() : other.duplicate()) {}
+    Handle(Handle&&) noexcept = default;
+    /// Closes its own descriptor, and is a copy then. @throws std::system_error EMFILE
+    Handle& operator=(const Handle& other) { return *this = Handle(other); }
+    Handle& operator=(Handle&&) noexcept = default;
+    ~Handle() = default;
 
     /// Returns another descriptor of the same file. @throws ValueError when it is closed
     /// @throws std::system_error EMFILE
@@ -38,6 +46,8 @@ class Handle {
     [[nodiscard]] int fileno() const;
     /// Gives the descriptor away: the caller closes it. @throws ValueError when it is closed
     [[nodiscard]] int detach();
+    /// Does what detach does.
+    [[nodiscard]] int release() { return detach(); }
     /// Closes the descriptor.
     void close() noexcept { fd_.reset(); }
     /// Returns whether it has none.

@@ -153,6 +153,8 @@ class CurrentProcess {
     void set_authkey(std::string key) const;
     [[nodiscard]] bool is_alive() const noexcept { return true; }
     /// @}
+    /// Returns nothing, because it runs.
+    [[nodiscard]] std::optional<int> exitcode() const noexcept { return std::nullopt; }
 
     friend std::string text_of(const CurrentProcess& process) { return process.text(); }
 
@@ -172,6 +174,7 @@ class ParentProcess {
     [[nodiscard]] pid_t pid() const;
     [[nodiscard]] pid_t ident() const { return pid(); }
     [[nodiscard]] bool is_alive() const;
+    [[nodiscard]] int sentinel() const;
     /// @}
     /// Waits until it has ended. The main process never does while this object is there to see it.
     /// @returns whether it has

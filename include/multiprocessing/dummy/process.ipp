@@ -154,6 +154,8 @@ MULTIPROCESSING_INLINE pid_t ParentProcess::pid() const { return life_->id().val
 
 MULTIPROCESSING_INLINE bool ParentProcess::is_alive() const { return life_->is_alive(); }
 
+MULTIPROCESSING_INLINE int ParentProcess::sentinel() const { return life_->sentinel(); }
+
 MULTIPROCESSING_INLINE bool ParentProcess::join(Timeout timeout) const {
     return life_->wait(timeout);
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "multiprocessing/logging/event.hpp"
+#include "multiprocessing/logging/outlets.hpp"
 
 namespace multiprocessing::detail {
 
@@ -18,6 +19,11 @@ namespace multiprocessing::detail {
 /// Returns the name of this process's log file. @param pattern with {pid}, {name} and the names of
 /// its fields, see set_process_fields
 [[gnu::cold]] std::string own_log_file_name(std::string pattern);
+
+/// Calls the handler. As with Python's logging.raiseExceptions, an error in the handler is reported
+/// on standard error and stops nothing. What it logs by itself does not come back to it.
+/// @pre there is a handler
+[[gnu::cold]] void call_handler(const LogOutlets& outlets, const LogRecord& record) noexcept;
 
 /// Logs `message`, whatever its level. Any thread may call it at any time, even in a child that was
 /// forked while another thread was logging.

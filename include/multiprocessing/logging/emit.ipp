@@ -137,10 +137,8 @@ MULTIPROCESSING_INLINE std::string own_log_file_name(std::string pattern) {
     }
 }
 
-/// Calls the handler. As with Python's logging.raiseExceptions, an error in the handler is reported
-/// on standard error and stops nothing.
-[[gnu::cold]] MULTIPROCESSING_INLINE void call_handler(const LogOutlets& outlets,
-                                                       const LogRecord& record) noexcept {
+MULTIPROCESSING_INLINE void call_handler(const LogOutlets& outlets,
+                                         const LogRecord& record) noexcept {
     // A handler that logs would otherwise be called with its own lines, without end.
     static constinit thread_local bool inside = false;
     if (inside) return;

@@ -93,8 +93,11 @@ class Logger {
     /// @par Processes Every thread that logs calls the handler, also several at the same time.
     /// Forked children have the handler. Spawned children have it if it is a function, a lambda
     /// without captures, a stateless functor or a QueueHandler. Another handler with state does not
-    /// exist there: these children write to standard error, and the parent's log has a warning
-    /// about that, once. A function in a library must be in one that the child loads.
+    /// exist there: the records of these children come to this process, where a thread of the
+    /// library's calls the handler. When a handler is replaced or removed, that thread has handled
+    /// what had come, and calls the old one no more. (In a program without log_handlers.hpp these
+    /// children write to standard error, and the parent's log has a warning about that, once.) A
+    /// function in a library must be in one that the child loads.
     template <class F>
         requires std::is_invocable_v<F&, const LogRecord&>
     void set_handler(F handler) const {

@@ -52,12 +52,16 @@ MULTIPROCESSING_INLINE void Logger::report_bad_format(const std::exception& erro
 MULTIPROCESSING_INLINE void Logger::install_handler(detail::PlainHandler plain,
                                                     std::function<void(const LogRecord&)> other,
                                                     detail::HandlerSaver save) {
+    // A caller that replaces a handler may destroy at once what the old one refers to.
+    const detail::HandlerRelay* const relay = detail::handler_relay.load();
+    void* const paused = relay != nullptr ? relay->pause() : nullptr;
     detail::change_outlets([&](detail::LogOutlets& outlets) {
         outlets.plain_handler = plain;
         outlets.handler = other;
         outlets.save_handler = save;
     });
     detail::set_up_logging();
+    if (paused != nullptr) relay->resume(paused);
 }
 
 MULTIPROCESSING_INLINE Logger get_logger() noexcept {

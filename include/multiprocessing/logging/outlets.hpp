@@ -30,6 +30,19 @@ class OutputArchive;
 using HandlerSaver = void (*)(OutputArchive&, const std::function<void(const LogRecord&)>&);
 using HandlerReceiver = void (*)(InputArchive&);
 
+/// What is done for a handler that has a state and cannot travel: the records of children come to
+/// it. A floor above does that.
+struct HandlerRelay {
+    HandlerSaver save;  // writes into a child's message what sends its records here
+    // Waits until the handler has had what has come, and is called no more. Returns what resume
+    // takes; null where nothing has to be resumed.
+    void* (*pause)();
+    void (*resume)(void*);
+};
+
+/// The relay; null where the program has none.
+inline constinit std::atomic<const HandlerRelay*> handler_relay{nullptr};
+
 /// Where the lines of this process go.
 struct LogOutlets {
     bool to_stderr = false;

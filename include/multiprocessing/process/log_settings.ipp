@@ -27,19 +27,27 @@ namespace multiprocessing::detail {
               "children that are not forks of this process: they log to standard error");
 }
 
-/// @param with_handler whether a handler with a state goes along
-MULTIPROCESSING_INLINE void write_logging(OutputArchive& archive, bool with_handler) {
+/// Returns how a child gets a handler that has a state, or one that sends the records here; null
+/// for neither.
+[[gnu::cold]] MULTIPROCESSING_INLINE HandlerSaver saver_of(const LogOutlets& outlets) noexcept {
+    if (outlets.save_handler != nullptr || outlets.handler == nullptr) return outlets.save_handler;
+    const HandlerRelay* const relay = handler_relay.load();
+    return relay != nullptr ? relay->save : nullptr;
+}
+
+/// @param save_handler for a handler with a state; null: that one stays here
+MULTIPROCESSING_INLINE void write_logging(OutputArchive& archive, const LogOutlets* known,
+                                          HandlerSaver save_handler) {
     const int level = log_threshold.load();
-    const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
     archive(level, known != nullptr ? known->process_fields : LogOutlets{}.process_fields);
     if (level == log_level::nothing) return;
-    const bool handler_travels = with_handler && known != nullptr && known->save_handler != nullptr;
-    const bool handler_is_lost = known != nullptr && known->handler != nullptr && !handler_travels;
+    const bool handler_is_lost =
+        known != nullptr && known->handler != nullptr && save_handler == nullptr;
     archive(known != nullptr && (known->to_stderr || handler_is_lost),
             known != nullptr ? known->file_pattern : std::string(),
             known != nullptr ? known->plain_handler : nullptr);
-    if (handler_travels) {
-        known->save_handler(archive, known->handler);
+    if (save_handler != nullptr) {
+        save_handler(archive, known->handler);
     } else {
         archive(HandlerReceiver{nullptr});
     }
@@ -47,16 +55,22 @@ MULTIPROCESSING_INLINE void write_logging(OutputArchive& archive, bool with_hand
 
 MULTIPROCESSING_INLINE void save_logging(OutputArchive& archive) {
     const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
-    if (known != nullptr && known->handler != nullptr && known->save_handler == nullptr) {
+    const HandlerSaver save_handler = known != nullptr ? saver_of(*known) : nullptr;
+    if (known != nullptr && known->handler != nullptr && save_handler == nullptr) {
         warn_of_lost_handler();
     }
-    write_logging(archive, true);
+    write_logging(archive, known, save_handler);
 }
 
 MULTIPROCESSING_INLINE void save_logging_for_other_machine(OutputArchive& archive) {
-    OutputArchive trial;
-    write_logging(trial, true);
-    write_logging(archive, trial.handles().empty());
+    const LogOutlets* const known = log_outlets.load(std::memory_order_acquire);
+    HandlerSaver save_handler = known != nullptr ? known->save_handler : nullptr;
+    if (save_handler != nullptr) {
+        OutputArchive trial;
+        save_handler(trial, known->handler);
+        if (!trial.handles().empty()) save_handler = nullptr;
+    }
+    write_logging(archive, known, save_handler);
 }
 
 /// The file of this process is another one from now on, if one is open.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "multiprocessing/detail/descriptor.hpp"
 #include "multiprocessing/heap/family.hpp"
 #include "multiprocessing/process/child.hpp"
 #include "multiprocessing/process/output_files.hpp"
@@ -37,6 +38,29 @@ struct ProcessIdentity {
     ProcessId id;
 };
 
+/// A descriptor by which a process watches its parent. All objects that stand for this parent share
+/// it.
+class ParentSentinel {
+  public:
+    ParentSentinel(pid_t pid, ProcessId id) noexcept : pid_(pid), id_(id) {}
+    ParentSentinel(const ParentSentinel&) = delete;
+    ParentSentinel& operator=(const ParentSentinel&) = delete;
+    ~ParentSentinel() { const Descriptor closed_here(fd_.load()); }
+
+    /// Returns a descriptor that polls readable once the parent has ended. The first call opens it,
+    /// and it stays open for as long as this object lives.
+    /// @throws std::system_error EMFILE, ENFILE
+    int get();
+
+  private:
+    [[nodiscard]] Descriptor open() const;
+
+    const pid_t pid_;
+    const ProcessId id_;
+    // No mutex: a forked child may have a copy of the object, and not the thread that holds it.
+    std::atomic<int> fd_{-1};
+};
+
 /// This process's identity and children.
 class ProcessState {
   public:
@@ -50,6 +74,10 @@ class ProcessState {
     void set_name(std::string name);
     [[nodiscard]] std::string authkey() const;
     void set_authkey(std::string authkey);
+
+    /// Returns what watches the parent: the same for as long as this process lives.
+    /// @pre it has a parent
+    std::shared_ptr<ParentSentinel> parent_sentinel();
 
     /// Returns the lineage for the next child: Python counts Process objects, not starts.
     std::string next_lineage();
@@ -70,6 +98,7 @@ class ProcessState {
     ProcessIdentity identity_;
     std::atomic<unsigned> children_made_{0};
     std::vector<std::shared_ptr<Child>> children_;
+    std::shared_ptr<ParentSentinel> parent_sentinel_;
 };
 
 /// This process's state; null until the first call of state().

@@ -12,11 +12,29 @@
 
 #include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/pidfd.hpp"
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/logging/outlets.hpp"
 
 namespace multiprocessing::detail {
+
+MULTIPROCESSING_INLINE int ParentSentinel::get() {
+    int known = fd_.load();
+    if (known >= 0) return known;
+    Descriptor opened = open();
+    // Where another thread was faster, it is that one's which all have got.
+    return fd_.compare_exchange_strong(known, opened.get()) ? opened.release() : known;
+}
+
+MULTIPROCESSING_INLINE Descriptor ParentSentinel::open() const {
+    // Opened first, looked up then: the descriptor cannot be a successor's if the parent is alive
+    // afterwards.
+    Descriptor pidfd = open_pidfd(pid_);
+    if (pidfd && heap().family().is_alive(id_)) return pidfd;
+    // It has ended. A descriptor at its end of file, which is readable already, does as well.
+    return make_pipe().read;
+}
 
 MULTIPROCESSING_INLINE std::string ProcessState::name() const {
     const std::lock_guard guard(mutex_);
@@ -36,6 +54,15 @@ MULTIPROCESSING_INLINE std::string ProcessState::authkey() const {
 MULTIPROCESSING_INLINE void ProcessState::set_authkey(std::string authkey) {
     const std::lock_guard guard(mutex_);
     identity_.authkey = std::move(authkey);
+}
+
+MULTIPROCESSING_INLINE std::shared_ptr<ParentSentinel> ProcessState::parent_sentinel() {
+    const std::lock_guard guard(mutex_);
+    if (!parent_sentinel_) {
+        parent_sentinel_ =
+            std::make_shared<ParentSentinel>(identity_.parent_pid, identity_.parent_id);
+    }
+    return parent_sentinel_;
 }
 
 MULTIPROCESSING_INLINE std::string ProcessState::next_lineage() {
