@@ -73,7 +73,9 @@ void drain() {
 }
 
 void order() {
-    const std::vector<std::size_t> lengths = run_for(0.5);
+    std::vector<std::size_t> lengths;
+    // A busy machine may not have started the first process by then.
+    for (double time = 0.2; lengths.empty() && time < 100; time *= 4) lengths = run_for(time);
     CLAIM(std::ranges::all_of(lengths, [](std::size_t length) { return length >= 6; }));
     CLAIM(!lengths.empty());
 }
@@ -102,7 +104,7 @@ void progress_file() {
     CLAIM(sum_with_progress(path, 1000) == 166'666'500);
     const std::string text = text_of_file(path);
     std::filesystem::remove(path);
-    CLAIM(text.starts_with("triangles: 100%") && has(text, "1000/1000"));
+    CLAIM(has(text, "triangles: 100%") && has(text, "1000/1000"));
 }
 
 void gpus() {
