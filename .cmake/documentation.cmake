@@ -1,5 +1,6 @@
-# The target `docs`, where Doxygen is found: the pages of the public names in docs/ of the build
-# folder, README first. A public name without a sentence is an error, as is every other warning.
+# The target `docs`, where Doxygen is found: in docs/ of the build folder the README, a page for each
+# topic of the guide with the public names that belong to it, and the other pages. A public name
+# without a sentence is an error, as is every other warning.
 
 find_package(Doxygen QUIET)
 if(NOT DOXYGEN_FOUND)
@@ -8,9 +9,11 @@ endif()
 
 set(DOXYGEN_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/docs")
 set(DOXYGEN_USE_MDFILE_AS_MAINPAGE "${PROJECT_SOURCE_DIR}/README.md")
-set(pages README.md benchmarks/README.md benchmarks/results/README.md)  # each links to the next
+set(pages README.md examples/README.md examples/python/README.md benchmarks/README.md
+  benchmarks/results/README.md .github/CONTRIBUTING.md .github/CHANGES.md .github/SECURITY.md)
 list(TRANSFORM pages PREPEND "${PROJECT_SOURCE_DIR}/")
-set(DOXYGEN_IMAGE_PATH "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/benchmarks/results")
+set(DOXYGEN_IMAGE_PATH
+  "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/examples" "${PROJECT_SOURCE_DIR}/benchmarks/results")
 set(DOXYGEN_FILE_PATTERNS *.hpp)
 set(DOXYGEN_STRIP_FROM_PATH "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}")
 set(DOXYGEN_STRIP_FROM_INC_PATH "${PROJECT_SOURCE_DIR}/include")
@@ -26,13 +29,8 @@ set(DOXYGEN_EXCLUDE_SYMBOLS
   value_type reference pointer difference_type iterator_concept iterator_category
   iterator const_iterator *::iterator)
 
-set(filter "sed -E -f '${PROJECT_SOURCE_DIR}/.cmake/documentation.sed'")
-set(DOXYGEN_INPUT_FILTER "${filter}")
-# Of these two headers the classes are shown that others have their public calls from.
-set(filter "${filter} -e 's/^namespace multiprocessing::detail/namespace multiprocessing/'")
-set(DOXYGEN_FILTER_PATTERNS
-  "*/pool/calls/interface.hpp=${filter}" "*/synchronize/standard_lockable.hpp=${filter}")
-set(DOXYGEN_ALIASES [[titled{1}=\par \1^^]])
+set(DOXYGEN_INPUT_FILTER "${PROJECT_SOURCE_DIR}/.cmake/documentation.filter")
+set(DOXYGEN_ALIASES [[titled{1}=\par \1^^]] [[topic{1}=\ingroup \1^^]])
 set(DOXYGEN_INLINE_INHERITED_MEMB YES)
 
 set(DOXYGEN_JAVADOC_AUTOBRIEF YES)  # the first sentence is the summary
@@ -46,4 +44,10 @@ set(DOXYGEN_QUIET YES)
 set(DOXYGEN_HAVE_DOT NO)  # the same pages with and without Graphviz
 set(DOXYGEN_CLASS_GRAPH NO)
 set(DOXYGEN_GENERATE_LATEX NO)
-doxygen_add_docs(docs "${PROJECT_SOURCE_DIR}/include" ${pages})
+set(DOXYGEN_GENERATE_TREEVIEW YES)
+set(DOXYGEN_HTML_COLORSTYLE_SAT 60)
+set(DOXYGEN_LAYOUT_FILE "${PROJECT_SOURCE_DIR}/.cmake/documentation.xml")
+set(DOXYGEN_HTML_EXTRA_STYLESHEET "${PROJECT_SOURCE_DIR}/.cmake/documentation.css")
+file(GLOB DOXYGEN_HTML_EXTRA_FILES "${PROJECT_SOURCE_DIR}/examples/*.cpp")  # the guide links to them
+doxygen_add_docs(docs
+  "${PROJECT_SOURCE_DIR}/.cmake/documentation.dox" ${pages} "${PROJECT_SOURCE_DIR}/include")

@@ -1,5 +1,5 @@
-// The example of README that feeds the log to spdlog, against what it uses of spdlog: the types of
-// spdlog 1.10's functions, over fmt. SPDX-License-Identifier: MIT
+// The example of the guide that feeds the log to spdlog, against what it uses of spdlog: the types
+// of spdlog 1.10's functions, over fmt. SPDX-License-Identifier: MIT
 // ALONE: it has a namespace spdlog
 #include <fmt/format.h>
 
@@ -32,7 +32,7 @@ void log(level::level_enum level, const T& message) {
 
 }  // namespace spdlog
 
-TEST_CASE("The log can be fed to spdlog as README says", "[logging]") {
+TEST_CASE("The log can be fed to spdlog as the guide says", "[logging]") {
     const support::Watchdog watchdog(60);
     mp::get_logger().set_handler([](const mp::LogRecord& record) {
         spdlog::log(spdlog::level::info, "{}: {}", record.process_name, record.message);

@@ -1,5 +1,6 @@
-// The porting table of README.md, line by line: what stands in its second column does what Python's
-// name in the first one does. The lines of remote.hpp are not here; tests/remote has them.
+// The porting table of examples/python/README.md, line by line: what stands in its second column
+// does what Python's name in the first one does. The lines of remote.hpp are not here; tests/remote
+// has them.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing.hpp>
 
