@@ -131,6 +131,8 @@ template <class T>
 inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
 template <class... Args>
 concept any_reference_wrapper = (is_reference_wrapper<std::decay_t<Args>> || ...);
+template <class F>
+concept function_reference = std::is_function_v<std::remove_reference_t<F>>;
 
 }  // namespace detail
 
@@ -176,9 +178,22 @@ class BasicProcess : public detail::TargetRunner<StartMethod::inherits_memory> {
     }
 
     /// A process shares no variables, so std::ref would be a copy, and its changes lost.
+    template <class F, class... Args>
+        requires(!detail::function_reference<F> && detail::any_reference_wrapper<F, Args...>)
+    explicit BasicProcess(F&&,
+                          Args&&...) = delete;  // no std::ref: share a mp::Value, or pass a copy
+    /// The same for a function's name. A branch that `if constexpr` leaves out may have it.
+    template <class... Args, detail::function_reference F>
+        requires detail::any_reference_wrapper<Args...>
+    explicit BasicProcess(F&, Args&&...) : control_({}) {
+        static_assert(!detail::any_reference_wrapper<Args...>,
+                      "multiprocessing: no std::ref: share a mp::Value, or pass a copy");
+    }
+    /// Likewise, with options.
     template <class... Args>
         requires detail::any_reference_wrapper<Args...>
-    explicit BasicProcess(Args&&...) = delete;  // no std::ref: share a mp::Value, or pass a copy
+    BasicProcess(ProcessOptions,
+                 Args&&...) = delete;  // no std::ref: share a mp::Value, or pass a copy
     /// A function that is overloaded or a template has no type by itself.
     template <int = 0>
     explicit BasicProcess(...) = delete;  // give it one function: f<int> of a template, or a cast
