@@ -493,6 +493,25 @@ class Processes(Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"objects of its own", done.stderr)
 
+    def test_programs(self):
+        program = mp.Program(["/bin/sh", "-c", "exit 5"], mp.Queue(), 3)
+        self.assertEqual((program.pid, program.exitcode, program.is_alive()), (None, None, False))
+        program.start()
+        program.join()
+        self.assertEqual(program.exitcode, 5)
+        self.assertRaises(AssertionError, program.start)
+        alone = mp.Program("/bin/true", name="true")
+        alone.start()
+        alone.join(LONG)
+        self.assertEqual((alone.name, alone.exitcode), ("true", 0))
+        self.assertRaises(FileNotFoundError, mp.Program("/there/is/no/such").start)
+        killed = mp.Program(["/bin/sleep", "600"])
+        killed.start()
+        killed.kill()
+        killed.join()
+        self.assertEqual(killed.exitcode, -9)
+        self.assertRaises(ValueError, mp.Program, [])
+
     def test_the_path_is_left_alone(self):
         done = subprocess.run([sys.executable, "-c", "import sys; before = list(sys.path)\n"
                                "import multiprocessing_cpp; print(before == sys.path)"],

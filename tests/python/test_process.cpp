@@ -3,8 +3,11 @@
 
 #include <multiprocessing/managers.hpp>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -258,6 +261,35 @@ TEST_CASE("Scripts that are killed at any moment harm nobody", "[python][process
         each.release();
     }
     CHECK(value.get_obj() > 0);
+}
+
+TEST_CASE("A program that Python has started", "[.][guest]") {
+    const mp::python::Arguments arguments;
+    auto value = arguments.get<mp::Value<int>>(1);
+    value.value += arguments.get<int>(2);
+    CHECK_THROWS_AS(arguments.get<mp::Lock>(0), mp::TypeError);
+    CHECK_THROWS_AS(arguments.get<int>(3), mp::IndexError);
+    arguments.get<Objects>(0).put(object(::getpid()));
+    std::_Exit(arguments.size() == 3 ? 7 : 1);
+}
+
+TEST_CASE("Python starts a program of C++ and shares objects with it", "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const Objects queue;
+    const Objects results;
+    const mp::Value<int> value(40);
+    const std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe"),
+                                           "A program that Python has started"};
+    auto process = started("start_program", results, command, queue, value, 2);
+    CHECK(next(results).is_none());
+    CHECK(next(results) == next(queue));
+    const object ending = next(results);
+    CHECK(ending[1] == object(7));
+    CHECK(ending[2] == object(false));
+    CHECK(ending[0].get<std::string>().starts_with("Program-"));
+    CHECK(value.get_obj() == 42);
+    CHECK(process.join(100));
 }
 
 TEST_CASE("An argument that is another object is a TypeError", "[python][process]") {

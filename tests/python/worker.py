@@ -52,6 +52,15 @@ def wait(event, queue):
     queue.get()
 
 
+def start_program(results, command, *objects):
+    program = mp.Program(command, *objects)
+    results.put(program.exitcode)
+    program.start()
+    results.put(program.pid)
+    program.join()
+    results.put((program.name, program.exitcode, program.is_alive()))
+
+
 def leave(status):
     sys.exit(status)
 

@@ -15,6 +15,7 @@
 #include "multiprocessing/python/extension/binding.hpp"
 #include "multiprocessing/python/extension/family.hpp"
 #include "multiprocessing/python/extension/managers.hpp"
+#include "multiprocessing/python/extension/programs.hpp"
 #include "multiprocessing/python/extension/queues.hpp"
 #include "multiprocessing/python/extension/shared_memory.hpp"
 #include "multiprocessing/python/extension/source.hpp"
@@ -106,6 +107,16 @@ inline MethodDefinition methods[] = {
     MULTIPROCESSING_BOUND(list_slice),
     MULTIPROCESSING_BOUND(list_splice),
     MULTIPROCESSING_BOUND(list_change),
+    MULTIPROCESSING_BOUND(program_new),
+    MULTIPROCESSING_BOUND(program_start),
+    MULTIPROCESSING_BOUND(program_join),
+    MULTIPROCESSING_BOUND(program_is_alive),
+    MULTIPROCESSING_BOUND(program_signal),
+    MULTIPROCESSING_BOUND(program_exitcode),
+    MULTIPROCESSING_BOUND(program_pid),
+    MULTIPROCESSING_BOUND(program_text),
+    MULTIPROCESSING_BOUND(program_label),
+    MULTIPROCESSING_BOUND(program_sentinel),
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "multiprocessing/python/extension/binding.hpp"
 #include "multiprocessing/sharedctypes.hpp"

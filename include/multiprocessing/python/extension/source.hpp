@@ -8,6 +8,7 @@
 
 #include "multiprocessing/python/extension/source_managers.hpp"
 #include "multiprocessing/python/extension/source_memory.hpp"
+#include "multiprocessing/python/extension/source_programs.hpp"
 #include "multiprocessing/python/extension/source_queues.hpp"
 #include "multiprocessing/python/extension/source_synchronize.hpp"
 
@@ -127,12 +128,13 @@ arguments = tuple(_argument(*parts) for parts in _family_arguments())
 
 __all__ = ["AbandonedError", "Array", "Barrier", "BoundedSemaphore", "BrokenBarrierError",
            "Condition", "Empty", "Event", "Full", "JoinableQueue", "Lock", "Manager",
-           "ProcessError", "Queue", "RLock", "RawArray", "RawValue", "Semaphore", "ShutDown",
+           "ProcessError", "Program", "Queue", "RLock", "RawArray", "RawValue", "Semaphore", "ShutDown",
            "SimpleQueue", "TimeoutError", "Value", "arguments"]
 )py";
 
 /// The parts of the source after the base, in order.
-inline constexpr const char* sources[] = {source_of_queues, source_of_synchronize, source_of_memory,
-                                          source_of_managers, source_of_end};
+inline constexpr const char* sources[] = {source_of_queues,   source_of_synchronize,
+                                          source_of_memory,   source_of_managers,
+                                          source_of_programs, source_of_end};
 
 }  // namespace multiprocessing::detail::pythons::extension
