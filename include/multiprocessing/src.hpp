@@ -174,6 +174,7 @@
 #include "multiprocessing/start_method/fork_server/state.ipp"
 #include "multiprocessing/start_method/forkserver.ipp"
 #include "multiprocessing/start_method/freeze_support.ipp"
+#include "multiprocessing/start_method/guest.ipp"
 #include "multiprocessing/start_method/serial.ipp"
 #include "multiprocessing/start_method/spawn.ipp"
 #include "multiprocessing/synchronize/barrier.ipp"

@@ -90,7 +90,10 @@ set(rooms_of_python
   "4 arrays"
   "5 containers"
   "6 views"
-  "7 function")
+  "7 function"
+  "8 passing"
+  "9 process"
+  "9 extension")
 
 set(errors "")
 set(headers "")

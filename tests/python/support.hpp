@@ -19,9 +19,15 @@ extern "C" [[gnu::used]] inline const char* __lsan_default_suppressions() {
 
 namespace support {
 
-/// Lets every process of the test find functions.py, before any of them makes an interpreter.
+/// Where the build puts the module multiprocessing_cpp: beside the folder of the tests' programs.
+inline const std::string module_folder =
+    std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "python";
+
+/// Lets every process of the test find functions.py and multiprocessing_cpp, before any of them
+/// makes an interpreter.
 inline const bool module_is_in_path = [] {
-    ::setenv("PYTHONPATH", std::filesystem::path(__FILE__).parent_path().c_str(), 1);
+    const std::string here = std::filesystem::path(__FILE__).parent_path();
+    ::setenv("PYTHONPATH", (here + ":" + module_folder).c_str(), 1);
     ::setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
     return true;
 }();
@@ -35,6 +41,22 @@ inline bool there_is_python() {
         } catch (const mp::RuntimeError& error) {
             return std::string(error.what());
         }
+    }();
+    if (!reason.empty()) WARN("not tested: " << reason);
+    return reason.empty();
+}
+
+/// Says whether scripts can be run that import multiprocessing_cpp; where not, why.
+inline bool there_is_module() {
+    static const std::string reason = [] {
+        try {
+            static_cast<void>(mp::detail::pythons::find_interpreter());
+        } catch (const mp::RuntimeError& error) {
+            return std::string(error.what());
+        }
+        const bool is_built =
+            std::filesystem::exists(module_folder + "/multiprocessing_cpp.abi3.so");
+        return std::string(is_built ? "" : "multiprocessing_cpp is not built in " + module_folder);
     }();
     if (!reason.empty()) WARN("not tested: " << reason);
     return reason.empty();
@@ -56,4 +78,5 @@ T made(const std::string& expression) {
 
 using support::in_python;
 using support::made;
+using support::there_is_module;
 using support::there_is_python;

@@ -21,8 +21,9 @@ constexpr int mailbox_descriptor = 4;   // and the next one
 constexpr int requests_descriptor = 6;  // and the next one
 constexpr int lifeline_descriptor = 8;  // and the next ones; for children alone
 
-/// What a process that runs the program anew is to be.
-enum class Role : char { none = '-', child = 'c', fork_server = 's' };
+/// What a process that runs the program anew is to be. A guest is another program, which goes on
+/// with its own main.
+enum class Role : char { none = '-', child = 'c', fork_server = 's', guest = 'g' };
 
 /// What such a process inherits.
 struct Inheritance {

@@ -181,6 +181,9 @@ inline std::uint32_t fork_depth() noexcept {
 /// Takes over a descriptor that this program was started with.
 Descriptor take_inherited(int number);
 
+/// Makes `heap` this process's, unless it has one already. @returns the one it has now
+Heap& install_heap(std::unique_ptr<Heap> heap);
+
 /// Makes the heap of a new family, or opens that of an old one.
 [[gnu::cold]] Heap& make_or_open_heap();
 

@@ -92,8 +92,6 @@ MULTIPROCESSING_INLINE void note_fork_in_child() noexcept {
     local_process.fork_depth.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// Makes `heap` this process's, unless it has one already.
-/// @returns the one it has now
 MULTIPROCESSING_INLINE Heap& install_heap(std::unique_ptr<Heap> heap) {
     Heap* installed = nullptr;
     // No lock: another thread may fork at any time, and the child would find it locked for ever.
@@ -121,7 +119,7 @@ MULTIPROCESSING_INLINE Heap& open_inherited_heap(const Inheritance& inheritance)
                    {take_inherited(requests_descriptor), take_inherited(requests_descriptor + 1)}));
     local_process.id.store(Family::pack(inheritance.id));
     // The fork server's pid is not this one's, see run_fork_server.
-    if (inheritance.role == Role::child) heap.family().activate(inheritance.id, ::getpid());
+    if (inheritance.role != Role::fork_server) heap.family().activate(inheritance.id, ::getpid());
     return heap;
 }
 

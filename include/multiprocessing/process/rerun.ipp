@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "multiprocessing/detail/descriptor.hpp"
@@ -93,28 +94,55 @@ class SpawnPlan {
     std::vector<Descriptor> sources_;
 };
 
+/// All that a program gets which joins the family: the descriptors, and the environment.
+class FamilyPlan {
+  public:
+    FamilyPlan(Inheritance inheritance, const std::vector<int>& lifelines)
+        : marker_(marker(inheritance, lifelines)) {
+        // There is none after clearenv(3).
+        for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+            environment_.push_back(*variable);
+        }
+        environment_.push_back(marker_.data());
+        environment_.push_back(nullptr);
+        Heap& family_heap = heap();
+        std::vector<int> fds{family_heap.segment().fd(), family_heap.mailbox().first.get(),
+                             family_heap.mailbox().second.get(), family_heap.requests().first.get(),
+                             family_heap.requests().second.get()};
+        fds.insert(fds.end(), lifelines.begin(), lifelines.end());
+        plan_.pass_descriptors(fds);
+    }
+
+    /// As SpawnPlan::run.
+    [[nodiscard]] std::optional<pid_t> run(ProgramCommand command, const std::string& label) const {
+        return plan_.run(std::move(command), label, environment_.data());
+    }
+
+  private:
+    static std::string marker(Inheritance inheritance, const std::vector<int>& lifelines) {
+        inheritance.lifelines = static_cast<unsigned>(lifelines.size());
+        return to_string(inheritance);
+    }
+
+    std::string marker_;
+    std::vector<char*> environment_;
+    SpawnPlan plan_;
+};
+
 MULTIPROCESSING_INLINE pid_t rerun_program(Inheritance inheritance, const std::string& label,
                                            const std::vector<int>& lifelines) {
-    inheritance.lifelines = static_cast<unsigned>(lifelines.size());
-    std::string marker = to_string(inheritance);
-    std::vector<char*> environment;
-    // There is none after clearenv(3).
-    for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
-        environment.push_back(*variable);
-    }
-    environment.push_back(marker.data());
-    environment.push_back(nullptr);
-    Heap& family_heap = heap();
-    std::vector<int> fds{family_heap.segment().fd(), family_heap.mailbox().first.get(),
-                         family_heap.mailbox().second.get(), family_heap.requests().first.get(),
-                         family_heap.requests().second.get()};
-    fds.insert(fds.end(), lifelines.begin(), lifelines.end());
-    SpawnPlan plan;
-    plan.pass_descriptors(fds);
-    if (const auto pid = plan.run(program_command(), label, environment.data())) return *pid;
-    if (const auto pid = plan.run(program_command_by_name(), label, environment.data()))
-        return *pid;
+    const FamilyPlan plan(inheritance, lifelines);
+    if (const auto pid = plan.run(program_command(), label)) return *pid;
+    if (const auto pid = plan.run(program_command_by_name(), label)) return *pid;
     throw_system_error("posix_spawn", ENOENT);  // it was removed in this very moment
+}
+
+MULTIPROCESSING_INLINE pid_t run_program(const ProgramCommand& program, Inheritance inheritance,
+                                         const std::string& last,
+                                         const std::vector<int>& lifelines) {
+    const FamilyPlan plan(inheritance, lifelines);
+    if (const auto pid = plan.run(program, last)) return *pid;
+    throw std::system_error(ENOENT, std::generic_category(), program.file);
 }
 
 }  // namespace multiprocessing::detail

@@ -32,6 +32,34 @@ struct Buffer {
 };
 static_assert(sizeof(Buffer) == 80 && offsetof(Buffer, format) == 40);
 
+/// PyMethodDef: a function of a module. The stable ABI fixes it, and those below.
+struct MethodDefinition {
+    const char* name;
+    Object* (*function)(Object* module, Object* const* arguments, ssize_t count);
+    int flags;
+    const char* documentation;
+};
+inline constexpr int fast_call = 0x80;  // METH_FASTCALL
+
+/// PyModuleDef: what a module is made of.
+struct ModuleDefinition {
+    ssize_t references = 1;
+    Object* type = nullptr;
+    Object* (*initialize)() = nullptr;
+    ssize_t index = 0;
+    Object* copy = nullptr;
+    const char* name;
+    const char* documentation;
+    ssize_t size = -1;  // it has a state of its own, so there is one of it
+    MethodDefinition* methods;
+    void* slots = nullptr;
+    void* traverse = nullptr;
+    void* clear = nullptr;
+    void* free = nullptr;
+};
+static_assert(sizeof(ModuleDefinition) == 104);
+inline constexpr int stable_abi = 3;  // PYTHON_ABI_VERSION
+
 /// Bits of PyType_GetFlags.
 inline constexpr unsigned long int_subclass = 1UL << 24;
 inline constexpr unsigned long list_subclass = 1UL << 25;
@@ -150,6 +178,13 @@ struct Api {
     void (*PyErr_NormalizeException)(Object**, Object**,
                                      Object**) = find("PyErr_NormalizeException");
     int (*PyException_SetTraceback)(Object*, Object*) = find("PyException_SetTraceback");
+    void (*PyErr_SetString)(Object* type, const char*) = find("PyErr_SetString");
+    void (*PyErr_SetObject)(Object* type, Object*) = find("PyErr_SetObject");
+    int (*PyErr_CheckSignals)() = find("PyErr_CheckSignals");
+
+    // --- modules ---
+    Object* (*PyModule_Create2)(ModuleDefinition*, int version) = find("PyModule_Create2");
+    Object* (*PyModule_GetDict)(Object*) = find("PyModule_GetDict");  // borrowed
 
     // --- objects ---
     Object* None = find("_Py_NoneStruct");

@@ -19,6 +19,10 @@ struct Location {
 /// @throws RuntimeError when there is none, or it has no libpython; it names the package to install
 Location find_python();
 
+/// Returns the interpreter of that Python, whether it has a libpython or not.
+/// @throws RuntimeError when there is none
+std::string find_interpreter();
+
 }  // namespace multiprocessing::detail::pythons
 
 #include "multiprocessing/python/finder.ipp"

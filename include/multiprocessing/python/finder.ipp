@@ -147,31 +147,42 @@ inline Location location_of(const std::string& program) {
     return {lines[1], lines[2]};
 }
 
-inline Location find_python() {
+/// Returns what MULTIPROCESSING_PYTHON names, else the interpreter to use.
+inline std::string find_program_or_library() {
     const std::string named = environment("MULTIPROCESSING_PYTHON");
     if (!named.empty()) {
         const std::string path = in_path(named);
-        if (path.empty()) {
-            throw RuntimeError("mp::python: MULTIPROCESSING_PYTHON names " + named +
-                               ", which is not there");
-        }
-        if (std::filesystem::path(path).filename().string().find(".so") != std::string::npos) {
-            return {path, program_beside(path)};
-        }
-        return location_of(path);
+        if (!path.empty()) return path;
+        throw RuntimeError("mp::python: MULTIPROCESSING_PYTHON names " + named +
+                           ", which is not there");
     }
     const std::string folder = environment("VIRTUAL_ENV");
-    if (!folder.empty() && is_there(folder + "/bin/python3")) {
-        return location_of(folder + "/bin/python3");
-    }
+    if (!folder.empty() && is_there(folder + "/bin/python3")) return folder + "/bin/python3";
     const std::string program = in_path("python3");
-    if (program.empty()) {
-        throw RuntimeError(
-            "mp::python: there is no python3 in PATH: install python3 and its library (Debian, "
-            "Ubuntu: apt-get install python3 libpython3-dev), or name an interpreter or a "
-            "libpython in MULTIPROCESSING_PYTHON");
-    }
-    return location_of(program);
+    if (!program.empty()) return program;
+    throw RuntimeError(
+        "mp::python: there is no python3 in PATH: install python3 and its library (Debian, "
+        "Ubuntu: apt-get install python3 libpython3-dev), or name an interpreter or a "
+        "libpython in MULTIPROCESSING_PYTHON");
+}
+
+inline bool is_library(const std::string& path) {
+    return std::filesystem::path(path).filename().string().find(".so") != std::string::npos;
+}
+
+inline Location find_python() {
+    const std::string path = find_program_or_library();
+    if (is_library(path)) return {path, program_beside(path)};
+    return location_of(path);
+}
+
+inline std::string find_interpreter() {
+    const std::string path = find_program_or_library();
+    if (!is_library(path)) return path;
+    const std::string program = program_beside(path);
+    if (!program.empty()) return program;
+    throw RuntimeError("mp::python: MULTIPROCESSING_PYTHON names the library " + path +
+                       ", and there is no interpreter beside it: name the interpreter instead");
 }
 
 }  // namespace multiprocessing::detail::pythons

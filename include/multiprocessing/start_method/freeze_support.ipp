@@ -19,6 +19,7 @@ MULTIPROCESSING_INLINE void freeze_support() {
     detail::freeze_support_was_called.store(true);
     switch (detail::take_inheritance().role) {
         case detail::Role::none:
+        case detail::Role::guest:
             return;
         case detail::Role::child:
             detail::take_program_name();

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -44,6 +45,15 @@ struct spawn {
 }  // namespace start_method
 
 namespace detail {
+
+struct ProgramCommand;
+
+/// Starts another program as a child, a guest of the family.
+/// @param last    its last argument
+/// @param message what it is told; it lives until the child was seen to have ended
+/// @throws std::system_error EAGAIN, ENOMEM, EMFILE; with the program's name: ENOENT, EACCES, …
+std::shared_ptr<Child> spawn_guest(ProcessIdentity identity, const ProgramCommand& program,
+                                   const std::string& last, std::shared_ptr<void> message);
 
 /// Lives the rest of a spawned child's life.
 [[noreturn]] void run_spawned() noexcept;

@@ -13,6 +13,7 @@
 #include "multiprocessing/heap/inheritance.hpp"
 #include "multiprocessing/process/lifeline.hpp"
 #include "multiprocessing/process/message.hpp"
+#include "multiprocessing/process/program.hpp"
 #include "multiprocessing/process/rerun.hpp"
 
 namespace multiprocessing {
@@ -45,6 +46,41 @@ class SpawnLifelines {
     Lifelines reopened_;
 };
 
+/// Starts a child by a call of `run`, which gets its inheritance and lifelines and returns its pid.
+template <class Run>
+std::shared_ptr<Child> spawn_child(ProcessIdentity identity, Role role,
+                                   std::shared_ptr<void> message, Run run) {
+    Family& family = heap().family();
+    identity.id = reserve_process(identity.parent_id, identity.name);
+    hold_if_collected(identity.id);
+    pid_t pid = 0;
+    try {
+        const Offset place = heap().offset_of(message.get());
+        const SpawnLifelines lifelines(identity.dies_with_parent);
+        pid = run(Inheritance{role, place, identity.id}, lifelines.to_pass());
+        lifelines.arm(pid);
+    } catch (...) {
+        family.release(identity.id);
+        throw;
+    }
+    family.activate(identity.id, pid);
+    Descriptor pidfd = open_pidfd_or_end(pid, identity.id);
+    // A guest may be a program that never asks for what it was given. That is no mistake.
+    if (role == Role::guest) family.note_arrival(identity.id);
+    return std::make_shared<Child>(identity.id, pid, std::move(pidfd), identity.name,
+                                   identity.daemon, std::move(message));
+}
+
+MULTIPROCESSING_INLINE std::shared_ptr<Child> spawn_guest(ProcessIdentity identity,
+                                                          const ProgramCommand& program,
+                                                          const std::string& last,
+                                                          std::shared_ptr<void> message) {
+    return spawn_child(std::move(identity), Role::guest, std::move(message),
+                       [&](const Inheritance& inheritance, const std::vector<int>& lifelines) {
+                           return run_program(program, inheritance, last, lifelines);
+                       });
+}
+
 }  // namespace detail
 
 namespace start_method {
@@ -52,27 +88,13 @@ namespace start_method {
 MULTIPROCESSING_INLINE std::shared_ptr<detail::Child> spawn::start_without_body(
     detail::ProcessIdentity identity, const detail::Target* target) {
     detail::require_freeze_support();
-    detail::Family& family = detail::heap().family();
-    identity.id = detail::reserve_process(identity.parent_id, identity.name);
-    detail::hold_if_collected(identity.id);
-    pid_t pid = 0;
-    std::shared_ptr<void> message;
-    try {
-        message = detail::make_start_message(identity, target);
-        const detail::Offset place = detail::heap().offset_of(message.get());
-        const detail::SpawnLifelines lifelines(identity.dies_with_parent);
-        pid =
-            detail::rerun_program({detail::Role::child, place, identity.id},
-                                  "--multiprocessing-spawn=" + identity.name, lifelines.to_pass());
-        lifelines.arm(pid);
-    } catch (...) {
-        family.release(identity.id);
-        throw;
-    }
-    family.activate(identity.id, pid);
-    return std::make_shared<detail::Child>(identity.id, pid,
-                                           detail::open_pidfd_or_end(pid, identity.id),
-                                           identity.name, identity.daemon, std::move(message));
+    auto message = detail::make_start_message(identity, target);
+    const std::string label = "--multiprocessing-spawn=" + identity.name;
+    return detail::spawn_child(
+        std::move(identity), detail::Role::child, std::move(message),
+        [&](const detail::Inheritance& inheritance, const std::vector<int>& lifelines) {
+            return detail::rerun_program(inheritance, label, lifelines);
+        });
 }
 
 }  // namespace start_method

@@ -1,0 +1,92 @@
+// multiprocessing/python/extension/queues.hpp
+//
+// The queues of the module multiprocessing_cpp. An item is a pickle, as in a Queue<pickle::object>
+// of C++. Floor 10. SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "multiprocessing/errors.hpp"
+#include "multiprocessing/python/extension/binding.hpp"
+#include "multiprocessing/python/extension/waiting.hpp"
+#include "multiprocessing/queues/queue_state.hpp"
+#include "multiprocessing/reduction/archive/payload.hpp"
+
+namespace multiprocessing::detail::pythons::extension {
+
+inline Handle<QueueState> queue_new(std::int64_t maxsize) {
+    const bool has_bound = maxsize > 0 && maxsize <= INT32_MAX;
+    return make_shared_object<QueueState>(has_bound ? static_cast<int>(maxsize) : 0);
+}
+
+/// Puts an item. @returns whether there was room in time
+inline bool put_item(QueueState& queue, const OutgoingItem& item, bool block, Timeout timeout) {
+    if (!block) return without_gil([&] { return queue.put(item, false, Timeout()); });
+    return wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
+}
+
+inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Timeout timeout) {
+    const std::uint64_t size = pickle.size();
+    if (sizeof(size) + pickle.size() <= largest_inline) {
+        alignas(8) std::byte bytes[largest_inline];
+        std::memcpy(bytes, &size, sizeof(size));
+        std::memcpy(bytes + sizeof(size), pickle.data(), pickle.size());
+        const auto head = RecordHead::make(RecordKind::bytes, sizeof(size) + pickle.size());
+        return put_item(queue, {head, bytes}, block, timeout);
+    }
+    Payload payload = without_gil([&] {
+        PayloadBuilder message;
+        message.archive().write_size(pickle.size());
+        message.archive().write(pickle.data(), pickle.size());
+        return Payload(message.finish());
+    });
+    const Offset offset = heap().offset_of(payload.get());
+    const auto head = RecordHead::make(RecordKind::payload, sizeof(offset));
+    const bool done = put_item(queue, {head, &offset}, block, timeout);
+    if (done) static_cast<void>(payload.release());  // whoever takes the item frees it
+    return done;
+}
+
+/// Returns the pickle in a message.
+inline std::string_view pickle_in(std::span<const std::byte> message) {
+    std::uint64_t size = 0;
+    if (message.size() < sizeof(size)) throw RuntimeError("an item of the queue is damaged");
+    std::memcpy(&size, message.data(), sizeof(size));
+    if (size > message.size() - sizeof(size)) throw RuntimeError("an item of the queue is damaged");
+    return {reinterpret_cast<const char*>(message.data()) + sizeof(size), size};
+}
+
+/// Takes an item. @returns its pickle; nothing when there was none in time
+inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout) {
+    std::byte bytes[largest_inline];
+    IncomingItem item{{}, bytes};
+    const bool done =
+        !block ? without_gil([&] { return queue.get(item, false, Timeout()); })
+               : wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); });
+    if (!done) return std::nullopt;
+    if (item.head.kind() == RecordKind::bytes) {
+        return result(pickle_in(item.bytes.first(item.head.size())));
+    }
+    Offset offset = 0;
+    std::memcpy(&offset, bytes, sizeof(offset));
+    const Payload payload(heap().at(offset));
+    return result(pickle_in(PayloadView(payload.get()).bytes()));
+}
+
+inline std::uint64_t queue_size(QueueState& queue) { return queue.size(); }
+inline bool queue_full(QueueState& queue) { return queue.is_full(); }
+inline std::uint64_t queue_maxsize(QueueState& queue) { return queue.maxsize; }
+inline void queue_shutdown(QueueState& queue, bool immediate) {
+    without_gil([&] { queue.shut_down(immediate); });
+}
+inline bool queue_task_done(QueueState& queue) { return queue.task_done(); }
+inline bool queue_join(QueueState& queue, Timeout timeout) {
+    return wait_for(timeout, [&](Timeout time) { return queue.join(Deadline(time)); });
+}
+
+}  // namespace multiprocessing::detail::pythons::extension
