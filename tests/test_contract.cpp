@@ -1,5 +1,7 @@
 // The public interface as a program ported from Python uses it: the names, spellings and shapes
-// that are promised, in one place. What each does is tested elsewhere. SPDX-License-Identifier: MIT
+// that are promised, in one place. What each does is tested elsewhere.
+// ALONE: g++ warns of a coroutine in the unnamed namespace of an included file
+// SPDX-License-Identifier: MIT
 #include <multiprocessing.hpp>
 
 #include <chrono>

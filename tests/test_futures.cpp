@@ -1,4 +1,5 @@
 // futures.hpp: ProcessPoolExecutor and Future, under every start method.
+// ALONE: g++ warns of a coroutine in the unnamed namespace of an included file
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/futures.hpp>
 
