@@ -42,6 +42,13 @@ class Plot:
     y: str
     scale: float = 1  # of a value, in nanoseconds, to the unit of the y-axis
     per_x: bool = False  # plots x / value: a throughput
+    per_second: bool = False  # plots how often a value fits into a second
+    better: str = "lower"  # or higher
+
+    def y_of(self, x, value):
+        if self.per_second:
+            return SECOND / value
+        return x / value if self.per_x else value * self.scale
 
     def file_name(self):
         return self.key.replace("/", "_").replace(" ", "_") + ".svg"
@@ -139,6 +146,21 @@ SECTIONS = {
         Row("shared/hand-over", "the map to 8 spawned processes, memory", "MiB",
             at_most(2**20)),
     ],
+    "Side by side: map, a worker a core": [
+        Row("peers/x*x", "map of x*x, as each divides the items, an item", "ns"),
+        Row("peers/x*x by 1", "map of x*x, one by one, an item", "ns"),
+        Row("peers/microsecond by 1", "tasks of 1 µs, one by one, a task", "µs"),
+        Row("peers/millisecond by 1", "tasks of 1 ms, one by one, a task", "µs",
+            times(1.1, "threads, std::function")),
+    ],
+    "Side by side: memory that processes share": [
+        Row("shared/build", "a map of 100,000 built and dropped, an entry", "ns",
+            times(1, "Boost managed_shared_memory")),
+        Row("shared/blocks", "blocks of 16 to 1,024 B, a block taken and given back", "ns",
+            times(1, "Boost managed_shared_memory")),
+        Row("shared/blocks of two", "… by each of two processes at once", "ns",
+            times(1, "Boost managed_shared_memory")),
+    ],
     "Inside": [
         Row("travel/vector of structs", "10,000 structs of 16 B, there and back", "µs",
             times(1.5, "two copies")),
@@ -165,18 +187,30 @@ SECTIONS = {
 ROWS = {row.key: row for rows in SECTIONS.values() for row in rows}
 
 PLOTS = [
-    Plot("start/memory", "Start + join by the parent's memory", "MiB in the parent", "µs", 1e-3),
-    Plot("pool/chunk size", "Pool.map of x*x by chunk size", "items a chunk", "ns an item"),
-    Plot("pool/workers", "Pool.map, chunksize 1, by workers", "workers", "µs a task", 1e-3),
+    Plot("peers/by length", "Mapping tasks, as each library divides them by default",
+         "length of a task, in µs", "tasks a second", per_second=True, better="higher"),
+    Plot("peers/by length by 1", "Mapping tasks, each handed out for itself",
+         "length of a task, in µs", "tasks a second", per_second=True, better="higher"),
+    Plot("start/memory", "Starting and joining a process", "memory of the parent, in MiB",
+         "µs", 1e-3),
+    Plot("pool/chunk size", "Pool.map of x*x by the size of its chunks", "items in a chunk",
+         "ns an item"),
+    Plot("pool/workers", "Pool.map with chunks of one item, by the number of workers", "workers",
+         "µs a task", 1e-3),
     Plot("pool/items", "Pool.map of x*x by the number of items", "items", "ns an item"),
-    Plot("nodes/busy", "mpi::Pool, simulated nodes of 64 workers", "nodes", "% of workers busy"),
-    Plot("queue/size", "Queue by the size of an item", "bytes", "GB/s", per_x=True),
-    Plot("queue/round trip by size", "Queue, there and back, by size", "bytes", "µs", 1e-3),
-    Plot("queue/length", "Queue, put and get, by its length", "items in the queue", "ns an item"),
-    Plot("pipe/size", "Pipe by the size of a message", "bytes", "GB/s", per_x=True),
-    Plot("manager/entries", "Manager dict by its entries", "entries", "ns"),
+    Plot("nodes/busy", "mpi::Pool on simulated nodes of 64 workers", "nodes",
+         "workers that are busy, in %", better="higher"),
+    Plot("queue/size", "From process to process through a queue", "size of an item",
+         "GB a second", per_x=True, better="higher"),
+    Plot("queue/round trip by size", "There and back through two queues", "size of an item", "µs",
+         1e-3),
+    Plot("queue/length", "Put into a queue and taken out later", "items in the queue",
+         "ns an item"),
+    Plot("pipe/size", "From process to process through a pipe", "size of a message",
+         "GB a second", per_x=True, better="higher"),
+    Plot("manager/entries", "An operation on a manager's dict", "entries in the dict", "ns"),
     Plot("heap/day", "The heap in the course of a day", "phase", "MiB", 1 / 2**20),
-    Plot("lock/live objects", "Making and taking a Lock by how many live", "locks", "ns"),
+    Plot("lock/live objects", "Making a Lock and taking it", "locks that there are", "ns"),
 ]
 UNITS = {"ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, "B": 1, "MiB": 2**20, "×": 1}
 BASE_UNITS = {"B": "B", "MiB": "B", "×": "×"}  # of the values; all others are nanoseconds

@@ -20,7 +20,7 @@ import time
 from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, UNITS
 
 HERE = pathlib.Path(__file__).parent
-PROGRAMS = ["starts", "pool", "queues", "pipes", "locks", "inside", "managers",
+PROGRAMS = ["starts", "pool", "peers", "queues", "pipes", "locks", "inside", "managers",
              "shared_objects", "heap", "remote", "mpi", "nodes", "compile"]
 
 
@@ -196,15 +196,19 @@ def results(samples, arguments, seconds):
     }
 
 
-def write_page(path, outcome, samples):
-    """The table and the plots, as a page to read."""
+def write_pages(folder, outcome, samples):
+    """The table as a page to read, and all plots as one to look at."""
     place = outcome["machine"]
-    with open(path, "w", encoding="utf-8") as file:
+    with open(folder / "README.md", "w", encoding="utf-8") as file:
         print(f"# Results\n\nA {outcome['mode']} run of `benchmarks/run` that took "
               f"{outcome['seconds']} s, at commit {outcome['commit']} on {outcome['date'][:10]}: "
               f"{place['processor']}, {place['cores']} cores, Linux {place['kernel']}, "
-              f"{outcome['compiler']}, Python {outcome['python']}.\n", file=file)
+              f"{outcome['compiler']}, Python {outcome['python']}. [All plots](plots.md).\n",
+              file=file)
         print_table(table_lines(samples), file)
+    with open(folder / "plots.md", "w", encoding="utf-8") as file:
+        print("# Plots\n\nOf the figures in [the table](README.md): medians, on logarithmic axes.",
+              file=file)
         for plot in PLOTS:
             if plot.key in samples.series:
                 print(f"\n![{plot.title}]({plot.file_name()})", file=file)
@@ -216,7 +220,7 @@ def parse_arguments():
     parser.add_argument("mode", choices=["quick", "full"])
     parser.add_argument("only", nargs="*", help=f"of {', '.join(PROGRAMS)}")
     parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / ".build/results",
-                        help="a folder for README.md, results.json and the plots")
+                        help="a folder for README.md, plots.md, results.json and the plots")
     arguments = parser.parse_args()
     unknown = set(arguments.only) - set(PROGRAMS)
     if unknown:
@@ -237,7 +241,7 @@ def main():
     arguments.output.mkdir(exist_ok=True, parents=True)
     outcome = results(samples, arguments, time.monotonic() - start)
     (arguments.output / "results.json").write_text(json.dumps(outcome, indent=1) + "\n")
-    write_page(arguments.output / "README.md", outcome, samples)
+    write_pages(arguments.output, outcome, samples)
     print_table(table_lines(samples))
     try:
         import plots  # needs Matplotlib
