@@ -32,9 +32,11 @@ class Handle {
     /// Makes another descriptor of the same file, or a handle that is closed of one that is.
     /// @throws std::system_error EMFILE
     Handle(const Handle& other) : Handle(other.closed() ? Handle() : other.duplicate()) {}
+    /// Takes the descriptor over; the other handle is closed.
     Handle(Handle&&) noexcept = default;
     /// Closes its own descriptor, and is a copy then. @throws std::system_error EMFILE
     Handle& operator=(const Handle& other) { return *this = Handle(other); }
+    /// Closes its own descriptor, and takes the other one over.
     Handle& operator=(Handle&&) noexcept = default;
     ~Handle() = default;
 
