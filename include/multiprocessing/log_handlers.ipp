@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 #include <time.h>
-
 #include <unistd.h>
 
 #include <atomic>
@@ -116,7 +115,6 @@ MULTIPROCESSING_INLINE void QueueListener::run() {
 }
 
 // --- Handlers that cannot travel
-// ------------------------------------------------------------------
 
 namespace detail {
 

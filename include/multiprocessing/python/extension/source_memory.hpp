@@ -144,15 +144,7 @@ class SynchronizedArray(_Synchronized):
 
 class SynchronizedString(SynchronizedArray):
     """What Array returns for the letter c."""
-    @property
-    def value(self):
-        with self._lock:
-            return self._obj.value
-
-    @value.setter
-    def value(self, value):
-        with self._lock:
-            self._obj.value = value
+    value = Synchronized.value
 
     @property
     def raw(self):
