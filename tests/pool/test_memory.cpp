@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
+#include <multiprocessing/synchronize.hpp>
 
 #include <optional>
 #include <string>
@@ -21,11 +22,18 @@ mp::RawArray<char> touched(std::size_t size) {
 
 std::optional<mp::RawArray<char>> table;
 std::optional<mp::RawArray<char>> own;
+std::optional<mp::Barrier> all_workers;
 
 /// The usual initializer: the array is kept in a global.
-void keep(const mp::RawArray<char>& array) {
+void keep(const mp::RawArray<char>& array, const mp::Barrier& barrier) {
     table = array;
     own = touched(5 * mib);
+    all_workers = barrier;
+}
+/// Returns once every worker is through with its initializer.
+int meet(int i) {
+    all_workers->wait();
+    return i;
 }
 int look(int i) { return (*table)[i]; }
 int look_and_die(int i) {
@@ -39,8 +47,13 @@ template <class Method>
 void use_pool(End end) {
     const auto array = touched(5 * mib);  // too large for its pages to be kept
     const int most = end == End::maxtasksperchild ? 1 : 0;
+    const mp::Barrier barrier(2);
     mp::BasicPool<Method> pool(mp::PoolOptions{.processes = 2, .maxtasksperchild = most}, keep,
-                               array);
+                               array, barrier);
+    // A kill between the two stores that let go of a handle may leave its count until the family
+    // ends. So the workers that are killed hold theirs by then.
+    const bool is_killed = end == End::scope || end == End::terminate;
+    if (is_killed) REQUIRE(pool.map(meet, {1, 2}, 1) == std::vector{1, 2});
     if (end == End::workers_die) {
         for (int i = 0; i < 4; ++i) {
             auto result = pool.apply_async(look_and_die, i);
