@@ -71,7 +71,8 @@ class Connection {
     /// braced list as a std::vector. Connections in the object are duplicated; what std::move gives
     /// away is gone here.
     ///
-    /// **Blocking**: while the pipe is full.
+    /// **Blocking**: while the pipe is full. A duplex pipe that nobody reads gets room for one
+    /// message more, of 4 MiB at most and as far as the system allows it (net.core.wmem_max).
     /// **Processes**: handles in a message that is never received live until the family ends. So do
     /// the connections in it when it was sent through a simplex pipe.
     /// @throws ValueError when the connection is closed or read-only
