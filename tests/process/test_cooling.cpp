@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,27 @@ TEST_CASE("A message takes the pages of the one before", "[cooling]") {
         (void)queue.get();
         return faults < 100;
     }));
+}
+
+TEST_CASE("Messages of sizes that never repeat leave no more than twice what one takes",
+          "[cooling]") {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::detail::keep_heap_warm();
+    // What earlier cases have used at once is forgotten.
+    REQUIRE(eventually([] { return mp::detail::cooling_process.load() == 0; }));
+    mp::Queue<Bytes> queue;
+    const std::size_t before = memory();
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < 200; ++i) {
+        const std::size_t size = mib + i * 7'919 % 31 * (mib / 8) + i * 4'096;
+        queue.put(Bytes(size));
+        REQUIRE(queue.get().size() == size);
+        most = (std::max)(most, memory());
+    }
+    // Each of up to 6 MiB.
+    CHECK(most <= before + 2 * 6 * mib + kept_for_good);
+    CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
 }
 
 TEMPLATE_TEST_CASE("A pool that has ended keeps nothing, one that is idle next to nothing",

@@ -108,6 +108,9 @@ struct PageRunsState {
     std::uint32_t rested;                 // the newest one at the last pause's begin, 0 none
     std::uint32_t unused_too;             //
     std::uint64_t pause_begin;            // ms of the monotonic clock
+    std::uint64_t used_pages;             // in used runs that are not little
+    std::uint64_t most_used;              // the most that were used since the last pause's begin
+    std::uint64_t most_used_before;       // and in the pause before
     RobustMutex lock;
     RobustMutex cleaning;  // its holder owns the runs that are leaving; locked before `lock`
     Bins warm;
@@ -225,6 +228,12 @@ class PageRuns {
     /// Returns a run of at least `pages`; 0 when there is none within so many classes.
     [[nodiscard]] std::uint32_t find(const Bins& bins, std::uint32_t pages,
                                      unsigned classes) const noexcept;
+    /// Counts a run that is used now, or not any more.
+    void note_used(std::uint32_t pages) noexcept;
+    void note_unused(std::uint32_t pages) noexcept;
+    /// Returns how many pages may be warm while they are cooled: twice what was in use at once
+    /// lately, and not more than `most`.
+    [[nodiscard]] std::uint64_t most_resting(std::uint64_t most) const noexcept;
 
     // --- the lists; with the lock ---
 

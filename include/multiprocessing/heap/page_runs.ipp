@@ -19,6 +19,9 @@
 namespace multiprocessing::detail {
 
 inline constexpr std::uint32_t warm_limit = (8 << 20) / page_size;
+/// Up to so many pages a run is little: it does not count among those in use, and spans are all
+/// little.
+inline constexpr std::uint32_t most_little = warm_limit / 64;
 /// Returns how many warm runs of a size there may be: eight, and of small ones half a mebibyte.
 constexpr std::uint32_t most_warm(std::uint32_t pages) noexcept {
     return std::max<std::uint32_t>(8, (std::uint32_t{1} << 19) / page_size / pages);
@@ -53,31 +56,33 @@ MULTIPROCESSING_INLINE PageRuns::Run PageRuns::take_warm(std::uint32_t pages) no
 }
 
 MULTIPROCESSING_INLINE void PageRuns::give_back(std::uint32_t first, bool may_rest) noexcept {
-    constexpr std::uint32_t little = warm_limit / 64;
     const std::uint32_t pages = run(first).pages();
     const HeapCooling* const cooling =
         may_rest ? heap_cooling.load(std::memory_order_acquire) : nullptr;
-    bool is_kept = 2 * pages <= warm_limit ||
-                   (cooling != nullptr && 2 * std::uint64_t{pages} <= cooling->most_pages());
+    // Looked up without the lock, for the first time takes system calls.
+    const std::uint64_t most_at_all = cooling != nullptr ? cooling->most_pages() : 0;
+    bool is_kept = 2 * pages <= warm_limit || 2 * std::uint64_t{pages} <= most_at_all;
     bool is_much = false;
+    std::uint64_t most = warm_limit;
     if (is_kept) {
         const Guard guard(*this);
         // What rests is left alone: others do not take its place, and little is no matter.
         const bool some_rest = state_.warm_pages > warm_limit;
         // A few are enough for those that come and go. After many were held, most go back.
         is_kept = state_.warm_counts[class_of_units(pages)] < most_warm(pages) &&
-                  (cooling != nullptr || !some_rest || pages <= little);
+                  (cooling != nullptr || !some_rest || pages <= most_little);
         if (is_kept) {
             set_run(first, {RunWord::warm, pages});  // commits
             insert_warm(first, pages);
+            note_unused(pages);
             is_much = state_.warm_pages > warm_limit && (cooling != nullptr || !some_rest);
+            most = most_resting(most_at_all);
         }
     }
     if (!is_kept) give_back_cold(first);
     if (!is_much) return;
     const bool is_cooled = cooling != nullptr && cooling->begin(segment_);
-    shrink_warm(is_cooled ? std::max<std::uint64_t>(cooling->most_pages(), warm_limit)
-                          : warm_limit);
+    shrink_warm(is_cooled ? most : warm_limit);
 }
 
 MULTIPROCESSING_INLINE bool PageRuns::begin_pause() noexcept {
@@ -99,16 +104,25 @@ MULTIPROCESSING_INLINE bool PageRuns::cool() noexcept {
         while (const std::uint32_t first = take_oldest_warm(warm_limit, true)) clean(first);
     }
     const Guard guard(*this);
-    if (is_over) state_.rested = state_.newest;
-    return state_.warm_pages > warm_limit;
+    if (is_over) {
+        state_.rested = state_.newest;
+        state_.most_used_before = state_.most_used;
+        state_.most_used = state_.used_pages;
+    }
+    const bool is_warm = state_.warm_pages > warm_limit;
+    if (!is_warm)
+        state_.most_used_before = state_.most_used = state_.used_pages;  // nobody cools on
+    return is_warm;
 }
 
 MULTIPROCESSING_INLINE void PageRuns::cool_at_once() noexcept { shrink_warm(warm_limit); }
 
 MULTIPROCESSING_INLINE void PageRuns::give_back_untouched(Run run) noexcept {
     if (run.has_pages) return give_back(run.first);
+    const std::uint32_t pages = this->run(run.first).pages();
     const Guard guard(*this);
-    insert_cold(run.first, this->run(run.first).pages(), run.is_zero);
+    insert_cold(run.first, pages, run.is_zero);
+    note_unused(pages);
 }
 
 MULTIPROCESSING_INLINE void PageRuns::map_or_give_back(const Run& run, std::size_t size) {
@@ -170,6 +184,7 @@ MULTIPROCESSING_INLINE void PageRuns::split(std::uint32_t first, std::uint32_t l
                                             std::uint32_t pages, RunWord::Kind rest) noexcept {
     if (length > pages) set_run(first + pages, {rest, length - pages});
     set_run(first, {RunWord::used, pages});  // commits; release: the rest is there by then
+    note_used(pages);
     if (length > pages && rest != RunWord::warm) {
         records_[first + length - 1].ends = length - pages;
     }
@@ -180,7 +195,23 @@ MULTIPROCESSING_INLINE PageRuns::Run PageRuns::take_from_frontier(std::uint32_t 
     if (pages > end_ - first) return {};
     set_run(first, {RunWord::used, pages});
     state_.frontier.store(first + pages, std::memory_order_release);  // commits
+    note_used(pages);
     return {static_cast<std::uint32_t>(first), false, true};
+}
+
+MULTIPROCESSING_INLINE void PageRuns::note_used(std::uint32_t pages) noexcept {
+    if (pages <= most_little) return;
+    state_.used_pages += pages;
+    state_.most_used = std::max(state_.most_used, state_.used_pages);
+}
+
+MULTIPROCESSING_INLINE void PageRuns::note_unused(std::uint32_t pages) noexcept {
+    if (pages > most_little) state_.used_pages -= pages;
+}
+
+MULTIPROCESSING_INLINE std::uint64_t PageRuns::most_resting(std::uint64_t most) const noexcept {
+    const std::uint64_t lately = 2 * std::max(state_.most_used, state_.most_used_before);
+    return std::max<std::uint64_t>(std::min(lately, most), warm_limit);
 }
 
 /// Returns the first class from `from` on that has runs.
@@ -308,7 +339,12 @@ MULTIPROCESSING_INLINE void PageRuns::insert_cold(std::uint32_t first, std::uint
 
 MULTIPROCESSING_INLINE void PageRuns::give_back_cold(std::uint32_t first) noexcept {
     const RobustLock cleaner(state_.cleaning, [this] { finish_cleaning(); });
-    set_run(first, {RunWord::leaving, run(first).pages()});  // commits: it is not the caller's
+    {
+        const Guard guard(*this);
+        const std::uint32_t pages = run(first).pages();
+        set_run(first, {RunWord::leaving, pages});  // commits: it is not the caller's
+        note_unused(pages);
+    }
     clean(first);
 }
 
@@ -359,10 +395,11 @@ MULTIPROCESSING_INLINE void PageRuns::rebuild() noexcept {
     state_.cold = {};
     std::fill(std::begin(state_.warm_counts), std::end(state_.warm_counts), std::uint16_t{0});
     state_.oldest = state_.newest = state_.rested = 0;
-    state_.warm_pages = 0;
+    state_.warm_pages = state_.used_pages = 0;
     walk([this](std::uint32_t first, RunWord word) {
         const std::uint32_t pages = word.pages();
         records_[first + pages - 1].ends = word.can_be_joined() ? pages : 0;
+        if (word.kind() == RunWord::used) note_used(pages);
         if (word.kind() == RunWord::warm) insert_warm(first, pages);
         if (word.can_be_joined()) insert(state_.cold, first, pages);
     });
