@@ -98,6 +98,13 @@ class BasicManager {
         return made;
     }
 
+    /// Tells who has left out the types.
+    template <int types = 0>
+    void dict() const {
+        static_assert(types != 0, "multiprocessing: a manager's dict needs the types of its keys "
+                                  "and values: manager.dict<std::string, int>()");
+    }
+
     /// Makes a list. T is picklable. @throws std::bad_alloc @throws ValueError after shutdown
     template <class T>
     [[nodiscard]] ListProxy<T> list() const {
@@ -117,6 +124,13 @@ class BasicManager {
         auto made = list<T>();
         made.extend(items);
         return made;
+    }
+
+    /// Tells who has left out the type.
+    template <int types = 0>
+    void list() const {
+        static_assert(types != 0, "multiprocessing: a manager's list needs the type of its items: "
+                                  "manager.list<int>()");
     }
 
     /// Makes a namespace. @throws std::bad_alloc @throws ValueError after shutdown
