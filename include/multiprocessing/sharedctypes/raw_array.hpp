@@ -40,6 +40,8 @@ struct RawArrayState : SharedObject {
     /// Makes a state with `count` zeroed elements of `item` bytes. @throws std::bad_alloc
     static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment,
                                       const ArrayOptions& options);
+    /// Makes one whose elements the caller is about to write. @throws std::bad_alloc
+    static Handle<RawArrayState> make_to_fill(std::size_t count, std::size_t item);
 
     [[nodiscard]] std::byte* elements() noexcept {
         return reinterpret_cast<std::byte*>(this) + first;

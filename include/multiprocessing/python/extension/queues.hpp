@@ -13,6 +13,7 @@
 
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/python/extension/binding.hpp"
+#include "multiprocessing/python/extension/items.hpp"
 #include "multiprocessing/python/extension/waiting.hpp"
 #include "multiprocessing/queues/queue_state.hpp"
 #include "multiprocessing/reduction/archive/payload.hpp"
@@ -30,9 +31,10 @@ inline bool put_item(QueueState& queue, const OutgoingItem& item, bool block, Ti
     return wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
 }
 
-inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Timeout timeout) {
+inline bool queue_put(QueueState& queue, ItemView view, bool block, Timeout timeout) {
+    const std::string_view pickle = view.pickle;
     const std::uint64_t size = pickle.size();
-    if (sizeof(size) + pickle.size() <= largest_inline) {
+    if (view.attached.empty() && sizeof(size) + pickle.size() <= largest_inline) {
         alignas(8) std::byte bytes[largest_inline];
         std::memcpy(bytes, &size, sizeof(size));
         std::memcpy(bytes + sizeof(size), pickle.data(), pickle.size());
@@ -41,8 +43,7 @@ inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Ti
     }
     Payload payload = without_gil([&] {
         PayloadBuilder message;
-        message.archive().write_size(pickle.size());
-        message.archive().write(pickle.data(), pickle.size());
+        pickles::write_pickle(message.archive(), pickle, view.attached);
         return Payload(message.finish());
     });
     const Offset offset = heap().offset_of(payload.get());
@@ -52,16 +53,13 @@ inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Ti
     return done;
 }
 
-/// Returns the pickle in a message.
-inline std::string_view pickle_in(std::span<const std::byte> message) {
-    std::uint64_t size = 0;
-    if (message.size() < sizeof(size)) throw RuntimeError("an item of the queue is damaged");
-    std::memcpy(&size, message.data(), sizeof(size));
-    if (size > message.size() - sizeof(size)) throw RuntimeError("an item of the queue is damaged");
-    return {reinterpret_cast<const char*>(message.data()) + sizeof(size), size};
+/// Returns the item of a message, as Python has it.
+inline Reference item_in(InputArchive& message) {
+    auto read = pickles::read_pickle(message);
+    return result(ItemView{read.first, std::move(read.second)});
 }
 
-/// Takes an item. @returns its pickle; nothing when there was none in time
+/// Takes an item. @returns nothing when there was none in time
 inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout) {
     std::byte bytes[largest_inline];
     IncomingItem item{{}, bytes};
@@ -70,12 +68,14 @@ inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout
                : wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); });
     if (!done) return std::nullopt;
     if (item.head.kind() == RecordKind::bytes) {
-        return result(pickle_in(item.bytes.first(item.head.size())));
+        InputArchive message(item.bytes.first(item.head.size()));
+        return item_in(message);
     }
     Offset offset = 0;
     std::memcpy(&offset, bytes, sizeof(offset));
     const Payload payload(heap().at(offset));
-    return result(pickle_in(PayloadView(payload.get()).bytes()));
+    PayloadReader message(payload.get());
+    return item_in(message.archive());
 }
 
 inline std::uint64_t queue_size(QueueState& queue) { return queue.size(); }

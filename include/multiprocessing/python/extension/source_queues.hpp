@@ -21,7 +21,7 @@ class Queue(_Shared):
     def put(self, obj, block=True, timeout=None):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        if not _queue_put(self._handle, _dumps(obj), block, timeout):
+        if not _queue_put(self._handle, _dumps(obj, True), block, timeout):
             raise Full
 
     def get(self, block=True, timeout=None):
@@ -77,7 +77,7 @@ class SimpleQueue(_Shared):
     def put(self, obj):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        _queue_put(self._handle, _dumps(obj), True, None)
+        _queue_put(self._handle, _dumps(obj, True), True, None)
 
     def get(self):
         if self._closed:
