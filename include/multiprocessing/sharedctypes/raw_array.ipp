@@ -27,7 +27,7 @@ MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make_to_fill(std::si
                                                                          std::size_t item) {
     const std::size_t size = sizeof(RawArrayState) + bytes_behind_head(count, item, item);
     prepare_ledger();
-    auto* const state = new (allocate_to_fill(size, size)) RawArrayState(count);
+    auto* const state = new (allocate_to_fill(size, size)) RawArrayState(count, true);
     state->first = place_behind_head(reinterpret_cast<std::uintptr_t>(state), sizeof(RawArrayState),
                                      count * item, item);
     state->set_birth(heap().family().fork_clock());

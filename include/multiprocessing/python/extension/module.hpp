@@ -12,6 +12,7 @@
 #include <exception>
 #include <string>
 
+#include "multiprocessing/process/cooling.hpp"
 #include "multiprocessing/python/extension/binding.hpp"
 #include "multiprocessing/python/extension/family.hpp"
 #include "multiprocessing/python/extension/managers.hpp"
@@ -172,6 +173,7 @@ inline Object* make_module() noexcept {
         run(python, names, source_of_base);
         exceptions = python.PyDict_GetItemString(names, "_exceptions");
         for (const char* const part : sources) run(python, names, part);
+        keep_heap_warm();  // as in each process of a C++ program
         return module;
     } catch (const Raised&) {
         return nullptr;

@@ -59,8 +59,40 @@ inline Reference item_in(InputArchive& message) {
     return result(ItemView{read.first, std::move(read.second)});
 }
 
-/// Takes an item. @returns nothing when there was none in time
-inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout) {
+/// From so many bytes on a pickle is read where it lies: a copy would cost more.
+inline constexpr std::size_t read_in_place = std::size_t{16} << 10;
+
+/// Ends the use of a memoryview, whoever still refers to it.
+inline void end_view(Object* view) noexcept {
+    const Reference method(api().PyObject_GetAttrString(view, "release"));
+    const Reference done(method ? api().PyObject_CallFunctionObjArgs(method.get(), nullptr)
+                                : nullptr);
+    if (!done) api().PyErr_Clear();
+}
+
+/// Reads a large pickle where it lies. @returns a tuple of the value alone
+inline Reference read_there(std::string_view pickle, Object* loads) {
+    const Reference view = raising(api().PyMemoryView_FromMemory(
+        const_cast<char*>(pickle.data()), static_cast<ssize_t>(pickle.size()), read_access));
+    Reference value = Reference(api().PyObject_CallFunctionObjArgs(loads, view.get(), nullptr));
+    if (!value) {
+        // The traceback may keep the view, which must not be used when the pickle is gone.
+        Object* error[3] = {};
+        api().PyErr_Fetch(&error[0], &error[1], &error[2]);
+        end_view(view.get());
+        api().PyErr_Restore(error[0], error[1], error[2]);
+        throw Raised();
+    }
+    end_view(view.get());
+    Reference tuple = raising(api().PyTuple_New(1));
+    raising(api().PyTuple_SetItem(tuple.get(), 0, value.release()));
+    return tuple;
+}
+
+/// Takes an item. @param loads what makes a value of a pickle, see read_there
+/// @returns nothing when there was none in time
+inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout,
+                                          Object* loads) {
     std::byte bytes[largest_inline];
     IncomingItem item{{}, bytes};
     const bool done =
@@ -75,7 +107,11 @@ inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout
     std::memcpy(&offset, bytes, sizeof(offset));
     const Payload payload(heap().at(offset));
     PayloadReader message(payload.get());
-    return item_in(message.archive());
+    auto read = pickles::read_pickle(message.archive());
+    if (read.second.empty() && read.first.size() >= read_in_place) {
+        return read_there(read.first, loads);
+    }
+    return result(ItemView{read.first, std::move(read.second)});
 }
 
 inline std::uint64_t queue_size(QueueState& queue) { return queue.size(); }

@@ -46,6 +46,7 @@ _exceptions = {error.__name__: error for error in (
 # --- pickles ---
 
 _plain = frozenset((int, float, bool, str, bytes, type(None)))
+_plain_dumps, _plain_loads = pickle.dumps, pickle.loads
 _reducers = _reduction.ForkingPickler(BytesIO()).dispatch_table
 _large_block = 1 << 16  # bytes from which on an array has a block of its own
 
@@ -59,7 +60,7 @@ def _dumps(value, with_blocks=False):
     """An item: a pickle that C++ reads, with what multiprocessing knows how to pickle. If objects
     or blocks go with it, a tuple of it and these."""
     if type(value) in _plain:
-        return pickle.dumps(value, 4)
+        return _plain_dumps(value, 4)
     if _numpy_array is None and "numpy" in sys.modules:
         _know_numpy()
     blocks, objects = [], []
@@ -82,8 +83,8 @@ def _dumps(value, with_blocks=False):
 
 def _loads(item):
     try:
-        if type(item) is bytes:
-            return pickle.loads(item)
+        if type(item) is not tuple:
+            return _plain_loads(item)
         data, blocks, objects = item
         before, _items.taken = _items.taken, objects
         try:
@@ -186,7 +187,7 @@ class _Unpickler(pickle.Unpickler):
         raise missing
 
 def _loads_without_numpy(item):
-    data, blocks, objects = (item, (), None) if type(item) is bytes else item
+    data, blocks, objects = item if type(item) is tuple else (item, (), None)
     before, _items.taken = _items.taken, objects
     try:
         return _Unpickler(BytesIO(data), buffers=blocks).load()
