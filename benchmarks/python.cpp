@@ -4,6 +4,7 @@
 #include <multiprocessing/python.hpp>
 #include <multiprocessing/start_method/freeze_support.hpp>
 
+#include <cstdint>
 #include <cstdio>
 #include <numeric>
 #include <vector>
@@ -18,11 +19,11 @@ int main(int argc, char** argv) {
     mp::freeze_support();
     const measure::Run run(argc, argv);
     // PYTHONPATH leads to the module, see side_by_side.py.
-    const mp::python::function<int(int)> square("tasks:square");
+    const mp::python::function<std::int64_t(std::int64_t)> square("tasks:square");
     try {
         mp::Pool pool(2, mp::python::import, "tasks");
-        std::vector<int> numbers(100'000);
-        std::iota(numbers.begin(), numbers.end(), 0);
+        std::vector<std::int64_t> numbers(100'000);
+        std::iota(numbers.begin(), numbers.end(), std::int64_t{0});
         const auto map = [&] {
             return nanoseconds_for(numbers.size(),
                                    [&] { static_cast<void>(pool.map(square, numbers, 1'000)); });
