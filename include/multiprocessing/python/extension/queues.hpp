@@ -27,8 +27,9 @@ inline Handle<QueueState> queue_new(std::int64_t maxsize) {
 
 /// Puts an item. @returns whether there was room in time
 inline bool put_item(QueueState& queue, const OutgoingItem& item, bool block, Timeout timeout) {
-    if (!block) return without_gil([&] { return queue.put(item, false, Timeout()); });
-    return wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
+    // What need not wait needs neither a clock nor another thread of Python in between.
+    if (queue.put(item, false, Timeout())) return true;
+    return block && wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
 }
 
 inline bool queue_put(QueueState& queue, ItemView view, bool block, Timeout timeout) {
@@ -96,8 +97,8 @@ inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout
     std::byte bytes[largest_inline];
     IncomingItem item{{}, bytes};
     const bool done =
-        !block ? without_gil([&] { return queue.get(item, false, Timeout()); })
-               : wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); });
+        queue.get(item, false, Timeout()) ||
+        (block && wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); }));
     if (!done) return std::nullopt;
     if (item.head.kind() == RecordKind::bytes) {
         InputArchive message(item.bytes.first(item.head.size()));
