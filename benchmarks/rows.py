@@ -153,6 +153,17 @@ SECTIONS = {
         Row("peers/millisecond by 1", "tasks of 1 ms, one by one, a task", "µs",
             times(1.1, "threads, std::function")),
     ],
+    "Python": [
+        Row("python/map", "Pool.map of a function of Python, chunks of 1,000, an item", "ns",
+            times(1.2, "Python")),
+        Row("python/apply", "apply of a function of Python", "µs", at_most(15_000)),
+        Row("python/queue", "a number through a Queue, Python to Python", "µs",
+            times(1 / 3, "Python")),
+        Row("python/64 KiB", "a text of 64 KiB, the same", "µs", times(1, "Python")),
+        Row("python/64 KiB bytes", "bytes of 64 KiB, the same", "µs", times(1, "Python")),
+        Row("python/8 MiB", "an array of 8 MiB as a block, there and a number back", "ms",
+            times(1 / 3, "Python")),
+    ],
     "Side by side: memory that processes share": [
         Row("shared/build", "a map of 100,000 built and dropped, an entry", "ns",
             times(1, "Boost managed_shared_memory")),

@@ -21,7 +21,7 @@ from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, U
 
 HERE = pathlib.Path(__file__).parent
 PROGRAMS = ["starts", "pool", "peers", "queues", "pipes", "locks", "inside", "managers",
-             "shared_objects", "heap", "remote", "mpi", "nodes", "compile"]
+             "shared_objects", "heap", "remote", "python", "mpi", "nodes", "compile"]
 
 
 class Samples:
@@ -47,8 +47,9 @@ class Samples:
         return {who: statistics.median(values) for who, values in self.rows[row].items()}
 
 
-def output_of(command):
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+def output_of(command, environment=None):
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False,
+                            env=os.environ | (environment or {}))
     if result.returncode != 0:
         sys.exit(f"{command[0]} ended with {result.returncode}")
     return result.stdout
@@ -93,16 +94,19 @@ def launcher(name):
 
 def run_program(name, programs, is_quick, samples):
     mode = "quick" if is_quick else "full"
+    # The functions of the tasks, and the module multiprocessing_cpp.
+    environment = ({"PYTHONPATH": f"{HERE}/python:{programs.parent}/python"}
+                   if name == "python" else {})
     if name == "compile":
         run_compilers(samples)
     elif name == "inside":
         run_google_benchmark(programs / name, is_quick, samples)
     else:
-        samples.add_lines(output_of([*launcher(name), programs / name, mode]))
+        samples.add_lines(output_of([*launcher(name), programs / name, mode], environment))
     twin = HERE / "python" / f"{name}.py"
     if twin.exists():
         module = ["-m", "mpi4py.futures"] if name == "mpi" else []
-        samples.add_lines(output_of([*launcher(name), "python3", *module, twin, mode]))
+        samples.add_lines(output_of([*launcher(name), "python3", *module, twin, mode], environment))
 
 
 def with_unit(value, unit):

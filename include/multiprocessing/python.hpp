@@ -8,7 +8,7 @@
 // Read on in python/interpreter.hpp (the interpreter of a process, and forks), python/finder.hpp
 // (which Python it is), python/values.hpp, containers.hpp and arrays.hpp (values), python/views.hpp
 // (shared memory), python/process.hpp (programs of Python) and python/extension/ (the module that
-// these import).
+// these import). python/host.hpp is a header of its own: programs of Python that others start.
 //
 // It is no part of multiprocessing.hpp, and header-only also where the library is compiled once.
 // SPDX-License-Identifier: MIT

@@ -93,6 +93,7 @@ set(rooms_of_python
   "7 function"
   "8 passing"
   "9 process"
+  "9 host"
   "9 extension")
 
 set(errors "")

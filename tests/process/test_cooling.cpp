@@ -93,6 +93,19 @@ TEST_CASE("Messages of sizes that never repeat leave no more than twice what one
     CHECK(eventually([&] { return memory() <= before + kept_for_good; }));
 }
 
+TEST_CASE("As many messages as a queue holds leave their pages to the next ones", "[cooling]") {
+    const NothingLeft check;
+    const support::Watchdog watchdog(120);
+    mp::detail::keep_heap_warm();
+    mp::Queue<Bytes> queue;
+    constexpr int held = 64;
+    const Bytes bytes(mib / 16);
+    for (int i = 0; i < held; ++i) queue.put(bytes);
+    const std::size_t full = memory();
+    for (int i = 0; i < held; ++i) (void)queue.get();
+    CHECK(memory() >= full - 2 * mib);  // of 4: less than the heap keeps for good
+}
+
 TEMPLATE_TEST_CASE("A pool that has ended keeps nothing, one that is idle next to nothing",
                    "[cooling]", START_METHODS) {
     const NothingLeft check;

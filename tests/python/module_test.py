@@ -1,5 +1,6 @@
 """The module multiprocessing_cpp in programs of Python alone: its classes, and processes that Python's own
 multiprocessing starts. SPDX-License-Identifier: MIT"""
+import array
 import copy
 import ctypes
 import faulthandler
@@ -131,7 +132,6 @@ class Queues(Case):
     def test_what_cannot_be_pickled_is_not_put(self):
         queue = mp.Queue()
         self.assertRaises(Exception, queue.put, lambda: 1)
-        self.assertRaises(RuntimeError, queue.put, mp.Lock())  # as in Python: through inheritance
         self.assertTrue(queue.empty())
 
     def test_threads_wait_without_the_global_lock(self):
@@ -144,6 +144,196 @@ class Queues(Case):
         self.assertEqual(sorted(results.get(timeout=LONG) for _ in threads), list(range(1, 9)))
         for thread in threads:
             thread.join()
+
+
+def in_heap(memory):
+    """Whether memory is that of the family."""
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+            if begin <= address < end:
+                return "memfd" in line
+    return False
+
+
+def heap_bytes():
+    return os.fstat(mp._family_descriptors()[0]).st_blocks * 512
+
+
+def numpy_or_skip(case):
+    try:
+        import numpy
+        return numpy
+    except ImportError:
+        case.skipTest("there is no numpy")
+
+
+def forget_numpy_and_forward(queue, results):
+    for name in list(sys.modules):
+        if name.split(".")[0] == "numpy":
+            del sys.modules[name]
+    sys.modules["numpy"] = None
+    mp._numpy_array = None
+    for item in iter(queue.get, None):
+        try:
+            item = type(item).__name__, item.format, item.shape, item.tobytes()
+        except Exception as error:
+            item = repr(error)
+        results.put(item)
+
+
+def use_items(queue, results):
+    for item in iter(queue.get, None):
+        results.put(item)
+
+
+class Blocks(Case):
+    def there_and_back(self, item):
+        queue = mp.Queue()
+        queue.put(item)
+        return queue.get()
+
+    def test_memoryviews(self):
+        for letter in "bBhHiIqQfd":
+            for size in 0, 1, 7, 9000, 300_000:
+                numbers = array.array(letter, [n % 100 for n in range(size)])
+                got = self.there_and_back(memoryview(numbers))
+                self.assertEqual((got.format, got.shape, got.readonly), (letter, (size,), False))
+                self.assertEqual(got.tobytes(), numbers.tobytes())
+                if got.nbytes >= mp._large_block:
+                    self.assertTrue(in_heap(got))
+        table = memoryview(bytes(range(256)) * 1000).cast("B", (1000, 256))
+        got = self.there_and_back([table])[0]
+        self.assertEqual((got.shape, got.readonly, got == table), ((1000, 256), True, True))
+        got = self.there_and_back(memoryview(bytes(200_000))[::2])
+        self.assertEqual((got.nbytes, got.contiguous), (100_000, True))
+        got = self.there_and_back(memoryview((ctypes.c_long * 10_000)(*range(10_000))))
+        self.assertEqual((got.format, got[9_999]), ("q", 9_999))
+        self.assertRaises(TypeError, self.there_and_back, memoryview((ctypes.py_object * 2)()))
+
+    def test_bytes_stay_bytes(self):
+        for item in b"x" * 300_000, bytearray(b"y") * 300_000, array.array("d", bytes(800_000)), "z" * 300_000:
+            got = self.there_and_back(item)
+            self.assertEqual((type(got), got), (type(item), item))
+        got = self.there_and_back(pickle.PickleBuffer(bytearray(300_000)))
+        self.assertTrue(in_heap(memoryview(got)))
+
+    def test_numpy_arrays(self):
+        numpy = numpy_or_skip(self)
+        big = numpy.arange(60_000, dtype="f8")
+        for item in (big, big.reshape(300, 200), big.reshape(300, 200).T, big.reshape(300, 200)[::2, ::3], big[5:],
+                     big.astype(">i4"), big.astype("c16"), big.astype("M8[s]"), big.astype("f2"), big[:0],
+                     big[:3].astype("i1"), numpy.float64(3).reshape(()), numpy.array(["text", "s"] * 9000),
+                     numpy.zeros(9000, dtype=[("a", "i4"), ("b", "f8")]), big > 7, numpy.zeros((0, 4)),
+                     numpy.asfortranarray(big.reshape(300, 200))):
+            got = self.there_and_back({"array": item})["array"]
+            self.assertEqual((got.dtype, got.shape), (item.dtype, item.shape))
+            self.assertTrue(numpy.array_equal(got, item))
+            if got.nbytes >= mp._large_block and got.dtype.kind != "M":  # which gives no buffer
+                self.assertTrue(got.flags.writeable)
+                self.assertTrue(in_heap(got.reshape(-1, order="A").view("u1")))
+        anything = numpy.array([1, "two", None] * 9000, dtype=object)
+        self.assertTrue(numpy.array_equal(self.there_and_back(anything), anything))
+        constant = big.copy()
+        constant.flags.writeable = False
+        self.assertFalse(self.there_and_back(constant).flags.writeable)
+
+    def test_a_block_is_the_receivers_own(self):
+        numpy = numpy_or_skip(self)
+        queue = mp.Queue()
+        sent = numpy.zeros(100_000)
+        queue.put(sent)
+        sent[0] = 1
+        queue.put(sent)
+        first, second = queue.get(), queue.get()
+        first[1] = 5
+        self.assertEqual((first[0], second[0], second[1]), (0, 1, 0))
+
+    def test_a_block_lives_as_long_as_a_view_and_no_longer(self):
+        queue = mp.Queue()
+        queue.put(memoryview(b"1" * 8_000_000))
+        kept = queue.get()[5:6]
+        before = heap_bytes()
+        for number in range(60):
+            queue.put(memoryview(bytes([number])) if number % 2 else memoryview(bytearray(8_000_000)))
+            queue.get()
+        for number in range(60):
+            queue.put(memoryview(bytearray(8_000_000)))
+            if number % 10 == 9:
+                while not queue.empty():
+                    queue.get()
+        self.assertLess(heap_bytes() - before, 200_000_000)
+        self.assertRaises(mp.Full, lambda: [full.put(memoryview(bytearray(8_000_000)), False) for full in
+                                            [mp.Queue(1)] for _ in range(9)])
+        for _ in range(30):
+            left = mp.Queue()
+            left.put(memoryview(bytearray(8_000_000)))
+        self.assertLess(heap_bytes() - before, 200_000_000)
+        self.assertEqual(bytes(kept), b"1")
+
+    def test_without_numpy(self):
+        numpy = numpy_or_skip(self)
+        queue, results = mp.Queue(), mp.Queue()
+        process = multiprocessing.get_context("fork").Process(target=forget_numpy_and_forward, args=(queue, results),
+                                                             daemon=True)
+        process.start()
+        for item, letter, shape in (
+                (numpy.arange(50_000.0), "d", (50_000,)), (numpy.arange(6, dtype="i2").reshape(2, 3), "h", (2, 3)),
+                (numpy.ones((200, 300), order="F"), "d", (60_000,)), (numpy.zeros(9000, "c16"), "B", (144_000,)),
+                (numpy.zeros(9, ">u4"), "B", (36,)), (numpy.zeros((0, 2)), "d", (0,)),
+                ((numpy.arange(60_000) > 3)[::2], "?", (30_000,))):
+            queue.put(item)
+            self.assertEqual(results.get(timeout=LONG), ("memoryview", letter, shape, item.tobytes("A")))
+        queue.put(None)
+        process.join(LONG)
+
+    def test_objects_are_items(self):
+        for method in METHODS:
+            with self.subTest(method):
+                queue, results = mp.Queue(), mp.SimpleQueue()
+                process = multiprocessing.get_context(method).Process(target=use_items, args=(queue, results),
+                                                                     daemon=True)
+                process.start()
+                manager = mp.Manager()
+                for item in (mp.Queue(3), mp.SimpleQueue(), mp.JoinableQueue(), mp.Lock(), mp.RLock(), mp.Semaphore(2),
+                             mp.BoundedSemaphore(2), mp.Condition(), mp.Event(), mp.Barrier(2), mp.Value("i", 3),
+                             mp.Array("d", 3), manager.dict(), manager.list(), queue):
+                    queue.put([item, {1: item}])
+                    first, second = results.get()
+                    self.assertEqual((first, type(first)), (item, type(item)))
+                    self.assertIs(first, second[1])
+                numbers = mp.RawArray("i", 9000)
+                queue.put(numbers)
+                results.get()[5] = 3
+                self.assertEqual(numbers[5], 3)
+                queue.put(None)
+                process.join(LONG)
+                self.assertEqual(process.exitcode, 0)
+
+    def test_an_object_lives_in_an_item(self):
+        queue = mp.Queue()
+        inner = mp.Queue()
+        inner.put("still there")
+        queue.put((inner, memoryview(bytes(100_000))))
+        del inner
+        self.assertEqual(queue.get()[0].get(), "still there")
+        lock = mp.Lock()
+        with mp.Manager() as manager:
+            entries, items = manager.dict(), manager.list()
+            entries["lock"] = lock
+            entries.update(other=[lock])
+            items.extend([lock, 2])
+            items.append(memoryview(bytes(100_000)))
+            items.reverse()
+            self.assertEqual((entries["lock"], entries["other"], items[2]), (lock, [lock], lock))
+            self.assertEqual(items[0].nbytes, 100_000)
+
+    def test_what_cannot_be_pickled_leaves_nothing_behind(self):
+        queue = mp.Queue()
+        self.assertRaises(Exception, queue.put, [mp.Lock(), memoryview(bytes(100_000)), lambda: 1])
+        self.assertRaises(RuntimeError, pickle.dumps, mp.Lock())
+        self.assertTrue(queue.empty())
 
 
 class Locks(Case):
@@ -315,6 +505,23 @@ class Managers(Case):
             self.assertRaises(KeyError, entries.popitem)
         self.assertRaises(ValueError, entries.get, 1)
         self.assertRaises(ValueError, manager.dict)
+
+    def test_namespace(self):
+        with mp.Manager() as manager:
+            space = manager.Namespace(rate=0.5, names=["a"])
+            space.lock = mp.Lock()
+            space.rate *= 2
+            self.assertEqual((space.rate, space.names, type(space.lock)), (1.0, ["a"], mp.Lock))
+            del space.lock
+            self.assertEqual(str(space), "Namespace(names=['a'], rate=1.0)")
+            self.assertRaises(AttributeError, getattr, space, "lock")
+            self.assertRaises(AttributeError, delattr, space, "lock")
+            self.assertFalse(hasattr(space, "_private"))
+            queue = mp.Queue()
+            queue.put(space)
+            queue.get().rate = 7
+            self.assertEqual(space.rate, 7)
+        self.assertRaises(ValueError, getattr, space, "rate")
 
     def test_list(self):
         manager = mp.Manager()

@@ -2,6 +2,8 @@
 #include "tests/python/support.hpp"
 
 #include <multiprocessing/managers.hpp>
+#include <multiprocessing/shared_memory.hpp>
+#include <multiprocessing/shared_objects.hpp>
 
 #include <unistd.h>
 
@@ -261,6 +263,195 @@ TEST_CASE("Scripts that are killed at any moment harm nobody", "[python][process
         each.release();
     }
     CHECK(value.get_obj() > 0);
+}
+
+TEST_CASE("C++ and a script have a namespace in common", "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    mp::Manager manager;
+    const auto space = manager.Namespace();
+    space.set("rate", 0.5);
+    space.set("name", "first");
+    space.set("numbers", std::vector<int>{1, 2});
+    space.set("value", object(std::vector<std::string>{"any"}));
+    space.set("odd", std::map<int, int>{});
+    const Objects results;
+    auto process = started("use_namespace", space, results);
+    const object seen = next(results);
+    CHECK(seen[0] == object(0.5));
+    CHECK(seen[1] == object("first"));
+    CHECK(seen[2] == object(std::vector<int>{1, 2}));
+    CHECK(seen[3] == object(std::vector<std::string>{"any"}));
+    CHECK(next(results) == object(true));
+    CHECK(space.get<object>("name").at(object("new")) == object("first"));
+    CHECK(process.join(100));
+    CHECK(process.exitcode() == 0);
+}
+
+TEST_CASE("Large arrays of a script are blocks of the heap", "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const Objects queue;
+    const Objects back;
+    auto process = started("put_arrays", queue, back, 100'000);
+    const object array = next(queue);
+    const object table = next(queue);
+    const object bytes = next(queue)[1];
+    back.put(object());
+    CHECK(process.join(100));
+    const auto numbers = array.get<std::vector<double>>();
+    REQUIRE(numbers.size() == 100'000);
+    CHECK(numbers[99'999] == 99'999);
+    CHECK_THROWS_AS(array.get<std::vector<int>>(), mp::TypeError);
+    const auto same = array.get<mp::RawArray<double>>();
+    CHECK(same == array.get<mp::RawArray<double>>());
+    same[7] = -1;
+    CHECK(array.get<std::vector<double>>()[7] == -1);
+    CHECK(array.get<mp::RawArray<float>>()[7] == -1);  // a copy
+    CHECK_THROWS_AS(array.get<mp::RawArray<int>>(), mp::TypeError);
+    CHECK_THROWS_AS(table.get<mp::RawArray<float>>(), mp::TypeError);
+    CHECK(table.get<std::vector<std::vector<float>>>()[1][0] == 50'000);
+    CHECK(bytes.get<std::vector<std::byte>>() == std::vector<std::byte>(100'000, std::byte{7}));
+    CHECK(mp::pickle::loads<std::vector<double>>(mp::pickle::dumps(array))[7] == -1);
+}
+
+TEST_CASE("An array that C++ sends on can be read by all, and written to by none",
+          "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const Objects queue;
+    const Objects back;
+    auto source = started("put_arrays", queue, back, 10'000);
+    const object array = next(queue);
+    const Objects there;
+    const Objects results;
+    there.put(array);
+    there.put(object::list({array})[0]);
+    auto first = started("describe_array", there, results);
+    auto second = started("describe_array", there, results);
+    for (int i = 0; i < 2; ++i) {
+        const object found = next(results);
+        CHECK(found[0] == object(true));
+        CHECK(found[1] == object::tuple({object(10'000)}));
+        CHECK(found[3] == object(3.0));
+    }
+    back.put(object());
+    CHECK((source.join(100) && first.join(100) && second.join(100)));
+}
+
+TEST_CASE("Handles go to a script and back as items", "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const Objects queue;
+    const Objects results;
+    const mp::Lock lock;
+    const mp::Event event;
+    const mp::RawArray<double> numbers(50'000);
+    const mp::Value<int> value(4);
+    const Objects inner;
+    queue.put(object::tuple({object(lock), object(event), object(numbers),
+                             object::list({object(inner), object(value)})}));
+    auto process = started("exchange_objects", queue, results);
+    const object reply = next(results);
+    CHECK(next(inner) == object("inner"));
+    CHECK(numbers[1] == 2.5);
+    CHECK(value.get_obj() == 5);
+    const auto made = reply.at(object("lock")).get<mp::Lock>();
+    CHECK(reply.at(object("lock")).type_name() == "multiprocessing_cpp.Lock");
+    CHECK(reply.at(object("same")) == object(inner));
+    CHECK(reply.at(object("same")) != object(results));
+    CHECK(reply.at(object("same")).get<Objects>() == inner);
+    CHECK(reply.at(object("numbers")).get<mp::RawArray<double>>() == numbers);
+    CHECK_THROWS_AS(reply.at(object("lock")).get<mp::RLock>(), mp::TypeError);
+    CHECK_THROWS_AS(reply.at(object("lock")).get<int>(), mp::TypeError);
+    CHECK_THROWS_AS(mp::pickle::dumps(reply), mp::TypeError);
+    const auto array = next(results).get<mp::Array<int>>();
+    CHECK(array.slice(0, 3) == std::vector<int>{1, 2, 3});
+    made.acquire();
+    event.set();
+    CHECK(next(results) == object(true));
+    made.release();
+    CHECK(process.join(100));
+    CHECK(process.exitcode() == 0);
+}
+
+TEST_CASE("Handles in a manager's dict and list are there for C++ and a script",
+          "[python][process]") {
+    const Tidy tidy;
+    mp::Manager manager;
+    const auto entries = manager.dict<std::string, object>();
+    const mp::Lock lock;
+    entries["lock"] = object(lock);
+    CHECK(entries.at("lock").get<mp::Lock>() == lock);
+    const auto items = manager.list<object>({object::list({object(lock)})});
+    CHECK(items.at(0)[0].get<mp::Lock>() == lock);
+}
+
+TEST_CASE("A script changes blocks of memory, arrays and shared vectors where they are",
+          "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const mp::shared_memory::SharedMemory block({.create = true, .size = 10'000});
+    const mp::Shared<mp::shared::vector<double>> vector(std::initializer_list<double>{1, 2, 3});
+    const mp::Shared<mp::shared::vector<std::uint8_t>> frozen(
+        std::initializer_list<std::uint8_t>{4, 5});
+    frozen.freeze();
+    const mp::RawArray<int> array(20'000);
+    const Objects results;
+    block.buf()[0] = std::byte{1};
+    auto process = started("change_memory", block, vector, frozen, array, results);
+    const object seen = next(results);
+    CHECK(process.join(100));
+    CHECK(process.exitcode() == 0);
+    CHECK(seen[0].get<std::size_t>() >= 10'000);
+    CHECK(seen[1].get<std::vector<std::byte>>() ==
+          std::vector{std::byte{1}, std::byte{7}, std::byte{0}});
+    CHECK(seen[2] == object(std::vector<int>{4, 5}));
+    CHECK(seen[3] == object(3));
+    CHECK(seen[4] == object(2));
+    CHECK(block.buf()[1] == std::byte{7});
+    CHECK(vector.with([](auto& v) { return v[2]; }) == 4);
+    CHECK(array[1] == 5);
+    block.unlink();
+}
+
+TEST_CASE("A program that is given memory", "[.][guest]") {
+    const mp::python::Arguments arguments;
+    const auto block = arguments.get<mp::shared_memory::SharedMemory>(0);
+    const auto vector = arguments.get<mp::Shared<mp::shared::vector<double>>>(1);
+    const auto array = arguments.get<mp::RawArray<int>>(2);
+    CHECK_THROWS_AS(arguments.get<mp::Shared<mp::shared::vector<int>>>(1), mp::TypeError);
+    block.buf()[2] = std::byte{9};
+    vector.with([](auto& v) { v[0] = 9; });
+    array[2] = 9;
+    std::_Exit(7);
+}
+
+TEST_CASE("Python passes memory on to a program of C++", "[python][process]") {
+    if (!there_is_module()) return;
+    const Tidy tidy;
+    const mp::shared_memory::SharedMemory block({.create = true, .size = 100});
+    const mp::Shared<mp::shared::vector<double>> vector(std::initializer_list<double>{1, 2, 3});
+    const mp::RawArray<int> array(5);
+    const std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe"),
+                                           "A program that is given memory"};
+    auto process = started("pass_on", command, block, vector, array);
+    CHECK(process.join(100));
+    CHECK(process.exitcode() == 7);
+    CHECK(block.buf()[2] == std::byte{9});
+    CHECK(vector.with([](auto& v) { return v[0]; }) == 9);
+    CHECK(array[2] == 9);
+    block.unlink();
+}
+
+TEST_CASE("A pickle that refers to what did not come with it is damaged", "[python][pickle]") {
+    // protocol 5: the next buffer
+    CHECK_THROWS_AS(mp::pickle::loads<object>(std::string_view("\x80\x05\x97.")), mp::ValueError);
+    using std::literals::string_literals::operator""s;
+    const auto lock = "\x80\x04\x8c\x13"
+                      "multiprocessing_cpp\x8c\x06_taken\x93\x8c\x04Lock\x8c\x00K\x00\x87R."s;
+    const auto read = mp::pickle::loads<object>(lock);
+    CHECK_THROWS_AS(read.get<mp::Lock>(), mp::ValueError);
 }
 
 TEST_CASE("A program that Python has started", "[.][guest]") {

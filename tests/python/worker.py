@@ -1,5 +1,7 @@
 """What processes of Python do in the tests of mp::python::Process: the function of the first argument."""
+import array
 import os
+import pickle
 import sys
 import time
 
@@ -59,6 +61,73 @@ def start_program(results, command, *objects):
     results.put(program.pid)
     program.join()
     results.put((program.name, program.exitcode, program.is_alive()))
+
+
+def use_namespace(space, results):
+    results.put((space.rate, space.name, space.numbers, space.value))
+    space.name = {"new": space.name}
+    try:
+        space.odd
+    except TypeError as error:
+        results.put("odd" in str(error))
+
+
+def put_arrays(queue, back, numbers):
+    """Arrays by numpy where it is there, and memoryviews."""
+    try:
+        import numpy
+        queue.put(numpy.arange(numbers, dtype="f8"))
+        queue.put(numpy.arange(numbers, dtype="f4").reshape(2, -1))
+    except ImportError:
+        queue.put(memoryview(array.array("d", range(numbers))))
+        queue.put(memoryview(array.array("f", range(numbers))).cast("B").cast("f", (2, numbers // 2)))
+    queue.put(("bytes", pickle.PickleBuffer(b"\7" * 100_000)))
+    back.get()  # until C++ has read them
+
+
+def describe_array(queue, results):
+    view = memoryview(queue.get())
+    results.put((view.readonly, view.shape, view.nbytes, view[3], os.getpid()))
+
+
+def exchange_objects(queue, results):
+    """Uses what comes as items, and puts what is made here."""
+    lock, event, numbers, (inner, value) = queue.get()
+    with lock:
+        numbers[1] = 2.5
+        value.value += 1
+    inner.put("inner")
+    event.set()
+    made = mp.Lock()
+    results.put({"lock": made, "same": inner, "numbers": numbers})
+    results.put(mp.Array("i", [1, 2, 3]))
+    event.clear()
+    event.wait(60)
+    results.put(made.locked())
+
+
+def change_memory(block, vector, frozen, array, results):
+    block.buf[1] = 7
+    with vector.lock() as view:
+        view[2] = 2 * view[1]
+    array[1] = 5
+    refused = 0
+    try:
+        frozen.lock().__enter__()
+    except ValueError:
+        refused += 1
+    try:
+        frozen.frozen()[0] = 3
+    except TypeError:
+        refused += 1
+    results.put((block.size, bytes(block.buf[:3]), list(frozen.frozen()), len(vector), refused))
+
+
+def pass_on(command, *objects):
+    program = mp.Program(command, *objects)
+    program.start()
+    program.join()
+    sys.exit(program.exitcode)
 
 
 def leave(status):

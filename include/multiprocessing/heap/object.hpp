@@ -88,7 +88,7 @@ void destroy_content(SharedObject& object, Destroyer destroy) noexcept;
 inline void destroy_object(SharedObject& object) noexcept {
     const Destroyer destroy = destroyer_of(object);
     if (destroy != nullptr) return destroy_content(object, destroy);
-    deallocate(&object);
+    deallocate(&object, object.flag());  // which large objects have where others of the size come
 }
 
 /// Drops a reference where others may have one too, or may have inherited one.

@@ -11,9 +11,10 @@
 //
 // A free run is warm or cold. A warm one has kept its pages, because new pages cost ten times what
 // it costs to fill them (1 MiB through a queue: 850 µs instead of 40); a cold one has none. Warm
-// runs keep their size, for the next request of it. A few of each size and 8 MiB in all may stay;
-// beyond that, those that were freed first become cold: at once, or after a moment's rest where
-// there is a HeapCooling. Only cold runs are joined.
+// runs keep their size, for the next request of it. A few of each size (where there is a
+// HeapCooling, eight times as many) and 8 MiB in all may stay; beyond that, those that were freed
+// first become cold: at once, or after a moment's rest where there is a HeapCooling. Only cold runs
+// are joined.
 // SPDX-License-Identifier: MIT
 #pragma once
 

@@ -68,8 +68,10 @@ MULTIPROCESSING_INLINE void PageRuns::give_back(std::uint32_t first, bool may_re
         const Guard guard(*this);
         // What rests is left alone: others do not take its place, and little is no matter.
         const bool some_rest = state_.warm_pages > warm_limit;
-        // A few are enough for those that come and go. After many were held, most go back.
-        is_kept = state_.warm_counts[class_of_units(pages)] < most_warm(pages) &&
+        // A few are enough for those that come and go. After many were held, most go back. Where
+        // they only rest, it may be as many as a queue holds of them.
+        const std::uint32_t most_runs = most_warm(pages) * (cooling != nullptr ? 8 : 1);
+        is_kept = state_.warm_counts[class_of_units(pages)] < most_runs &&
                   (cooling != nullptr || !some_rest || pages <= most_little);
         if (is_kept) {
             set_run(first, {RunWord::warm, pages});  // commits

@@ -43,6 +43,8 @@ using KeptType = std::conditional_t<!std::same_as<std::decay_t<T>, std::string> 
 /// @par Processes One that is killed in the middle of a call leaves the value as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, Namespace, NamespaceProxy
 class NamespaceProxy {
+    using Lock = detail::ContainerLock<detail::DictState>;
+
   public:
     /// Makes an empty proxy. Assign to it first: before that each use throws ValueError.
     NamespaceProxy() = default;
@@ -82,6 +84,17 @@ class NamespaceProxy {
         : handle_(std::move(names)) {}
     /// For the library: returns the handle that travels.
     [[nodiscard]] const detail::AnyHandle& shared_handle() const noexcept { return handle_.any(); }
+    /// For the library: returns the message of a value, with a count. It begins with the
+    /// fingerprint and the name of its type. @throws KeyError when there is none of that name
+    [[nodiscard]] detail::OwnedWord read(const std::string& name) const {
+        const detail::EncodedKey<std::string> key(name);
+        const Lock lock(state());
+        const detail::DictEntry* const entry = state().find(key);
+        if (entry == nullptr) throw key.error();
+        return detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
+    }
+    /// For the library: sets the message of a value.
+    void store(const std::string& name, detail::OwnedWord word) const;
     /// For the library: makes a proxy of a handle that has arrived.
     static NamespaceProxy from_shared_handle(detail::AnyHandle handle) {
         return NamespaceProxy(std::move(handle));
@@ -95,22 +108,9 @@ class NamespaceProxy {
     }
 
   private:
-    using Lock = detail::ContainerLock<detail::DictState>;
-
     explicit NamespaceProxy(detail::AnyHandle handle) noexcept : handle_(std::move(handle)) {}
 
     [[nodiscard]] detail::DictState& state() const { return *handle_; }
-
-    /// Returns the word of a value, with a count. @throws KeyError when there is none of that name
-    [[nodiscard]] detail::OwnedWord read(const std::string& name) const {
-        const detail::EncodedKey<std::string> key(name);
-        const Lock lock(state());
-        const detail::DictEntry* const entry = state().find(key);
-        if (entry == nullptr) throw key.error();
-        return detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
-    }
-    /// Sets the word of a value.
-    void store(const std::string& name, detail::OwnedWord word) const;
 
     [[noreturn, gnu::cold]] static void throw_wrong_type(const std::string& name,
                                                          const std::string& type,

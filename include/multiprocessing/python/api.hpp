@@ -69,6 +69,7 @@ inline constexpr unsigned long str_subclass = 1UL << 28;
 inline constexpr unsigned long dict_subclass = 1UL << 29;
 
 inline constexpr int file_input = 257;       // Py_file_input: the text is a module's
+inline constexpr int read_access = 0x100;    // PyBUF_READ
 inline constexpr int strided_format = 0x1C;  // PyBUF_RECORDS_RO: with shape, strides and format
 
 /// The address of a function or an object, of whatever type.
@@ -131,6 +132,7 @@ struct Api {
         find_optional("PyObject_CheckBuffer");  // null in 3.8, where it is a macro
     int (*PyObject_GetBuffer)(Object*, Buffer*, int) = find("PyObject_GetBuffer");
     void (*PyBuffer_Release)(Buffer*) = find("PyBuffer_Release");
+    Object* (*PyMemoryView_FromMemory)(char*, ssize_t, int flags) = find("PyMemoryView_FromMemory");
     Object* (*PyCapsule_New)(void*, const char*, void (*)(Object*)) = find("PyCapsule_New");
     void* (*PyCapsule_GetPointer)(Object*, const char*) = find("PyCapsule_GetPointer");
 
@@ -180,6 +182,7 @@ struct Api {
     int (*PyException_SetTraceback)(Object*, Object*) = find("PyException_SetTraceback");
     void (*PyErr_SetString)(Object* type, const char*) = find("PyErr_SetString");
     void (*PyErr_SetObject)(Object* type, Object*) = find("PyErr_SetObject");
+    void (*PyErr_Restore)(Object*, Object*, Object*) = find("PyErr_Restore");
     int (*PyErr_CheckSignals)() = find("PyErr_CheckSignals");
 
     // --- modules ---

@@ -18,9 +18,13 @@
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/managers/dict_proxy.hpp"
 #include "multiprocessing/managers/list_proxy.hpp"
+#include "multiprocessing/managers/namespace_proxy.hpp"
 #include "multiprocessing/python/arrays.hpp"
 #include "multiprocessing/queues.hpp"
 #include "multiprocessing/remote/pickle/pickle.hpp"
+#include "multiprocessing/remote/pickle/shared_names.hpp"
+#include "multiprocessing/shared_memory/block.hpp"
+#include "multiprocessing/shared_objects/state.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 #include "multiprocessing/start_method/guest.hpp"
 #include "multiprocessing/synchronize.hpp"
@@ -35,65 +39,14 @@ inline constexpr std::uint64_t object_layout = [] {
          {sizeof(HeapHeader), sizeof(ProcessRecord), sizeof(QueueState), sizeof(LockState),
           sizeof(SemaphoreState), sizeof(ConditionState), sizeof(EventState), sizeof(BarrierState),
           sizeof(GuardedState), sizeof(RawArrayState), sizeof(DictState), sizeof(ListState),
-          std::size_t{1}}) {
+          sizeof(ObjectState), std::size_t{2}}) {
         hash = (hash ^ number) * 0x100'0000'01b3u;  // FNV-1a
     }
     return hash;
 }();
 
-/// The letter of a number's type, as Python's ctypes and array have it.
-template <class T>
-consteval std::string_view letter_of() {
-    if constexpr (std::is_same_v<T, bool>) {
-        return "?";
-    } else if constexpr (std::is_same_v<T, char>) {
-        return "c";
-    } else if constexpr (std::is_same_v<T, wchar_t>) {
-        return "u";
-    } else {
-        constexpr std::string_view letters = "bBhHiIqQfd";
-        return letters.substr(letters.find(format_of<T>()), 1);
-    }
-}
-template <class T>
-concept lettered = is_number<T> || std::is_same_v<T, bool> || std::is_same_v<T, wchar_t>;
-
-/// What a queue of any object of Python, a dict or a list holds.
-inline constexpr std::string_view any_item = "object";
-
-/// How a T goes to Python: as a value, here, or as an object, which has a `kind` (the name of its
-/// class there) and an `item` (the type of what it holds).
-template <class T>
-struct Passing {
-    static constexpr bool is_object = false;
-};
-
-/// An object of the library.
-template <bool is_known>
-struct ObjectPassing {
-    static constexpr bool is_object = true;
-    static constexpr bool can_pass = is_known;
-};
-// clang-format off
-template <> struct Passing<Lock> : ObjectPassing<true> { static constexpr std::string_view kind = "Lock", item = ""; };
-template <> struct Passing<RLock> : ObjectPassing<true> { static constexpr std::string_view kind = "RLock", item = ""; };
-template <> struct Passing<Semaphore> : ObjectPassing<true> { static constexpr std::string_view kind = "Semaphore", item = ""; };
-template <> struct Passing<BoundedSemaphore> : ObjectPassing<true> { static constexpr std::string_view kind = "BoundedSemaphore", item = ""; };
-template <> struct Passing<Condition> : ObjectPassing<true> { static constexpr std::string_view kind = "Condition", item = ""; };
-template <> struct Passing<Event> : ObjectPassing<true> { static constexpr std::string_view kind = "Event", item = ""; };
-template <> struct Passing<Barrier> : ObjectPassing<true> { static constexpr std::string_view kind = "Barrier", item = ""; };
-template <class T> struct Passing<Queue<T>> : ObjectPassing<std::same_as<T, pickle::object>> { static constexpr std::string_view kind = "Queue", item = any_item; };
-template <class T> struct Passing<SimpleQueue<T>> : ObjectPassing<std::same_as<T, pickle::object>> { static constexpr std::string_view kind = "SimpleQueue", item = any_item; };
-template <class T> struct Passing<JoinableQueue<T>> : ObjectPassing<std::same_as<T, pickle::object>> { static constexpr std::string_view kind = "JoinableQueue", item = any_item; };
-template <class T> struct Passing<ListProxy<T>> : ObjectPassing<std::same_as<T, pickle::object>> { static constexpr std::string_view kind = "list", item = any_item; };
-template <class K, class V> struct Passing<DictProxy<K, V>> : ObjectPassing<std::same_as<K, std::string> && std::same_as<V, pickle::object>> { static constexpr std::string_view kind = "dict", item = any_item; };
-template <class T> struct Passing<Value<T>> : ObjectPassing<false> {};
-template <class T> struct Passing<RawArray<T>> : ObjectPassing<false> {};
-template <class T> struct Passing<Array<T>> : ObjectPassing<false> {};
-template <lettered T> struct Passing<Value<T>> : ObjectPassing<true> { static constexpr std::string_view kind = "Value", item = letter_of<T>(); };
-template <lettered T> struct Passing<RawArray<T>> : ObjectPassing<true> { static constexpr std::string_view kind = "RawArray", item = letter_of<T>(); };
-template <lettered T> struct Passing<Array<T>> : ObjectPassing<true> { static constexpr std::string_view kind = "Array", item = letter_of<T>(); };
-// clang-format on
+using pickles::any_item;
+using pickles::Passing;
 
 /// The compile error for an object whose items Python could not read.
 template <class T>
@@ -102,10 +55,14 @@ struct CannotBePassed {
     static_assert(
         is_known_to_python,
         "multiprocessing: Python knows queues and lists of mp::pickle::object, dicts from "
-        "std::string to mp::pickle::object, and values and arrays of numbers. Pass such "
-        "a one: mp::Queue<mp::pickle::object>. The type is the argument of "
+        "std::string to mp::pickle::object, namespaces, and values, arrays and shared vectors of "
+        "numbers. Pass "
+        "such a one: mp::Queue<mp::pickle::object>. The type is the argument of "
         "CannotBePassed");
 };
+
+/// A block of memory goes by its name.
+inline constexpr std::string_view memory_kind = "SharedMemory";
 
 /// Returns an argument for the other program. @throws ValueError as pickle::dumps
 template <class T>
@@ -113,6 +70,8 @@ GuestArgument argument_of(const T& value) {
     using Type = std::decay_t<const T&>;
     if constexpr (std::is_same_v<Type, AnyLock>) {
         return {value.state().is_recursive() ? "RLock" : "Lock", "", value.shared_handle(), ""};
+    } else if constexpr (std::is_same_v<Type, shared_memory::SharedMemory>) {
+        return {std::string(memory_kind), "", AnyHandle(), pickle::dumps(value.name())};
     } else if constexpr (!Passing<Type>::is_object) {
         return {"", "", AnyHandle(), pickle::dumps(value)};
     } else if constexpr (Passing<Type>::can_pass) {
@@ -136,7 +95,10 @@ GuestArgument argument_of(const T& value) {
 /// Returns what an argument is, as a T. @throws TypeError when it is something else
 template <class T>
 T value_of(const GuestArgument& argument) {
-    if constexpr (!Passing<T>::is_object) {
+    if constexpr (std::is_same_v<T, shared_memory::SharedMemory>) {
+        if (argument.kind != memory_kind) refuse_argument(argument, "a SharedMemory");
+        return T({.name = pickle::loads<std::string>(argument.value)});
+    } else if constexpr (!Passing<T>::is_object) {
         if (!argument.kind.empty()) refuse_argument(argument, "a value");
         return pickle::loads<T>(argument.value);
     } else if constexpr (Passing<T>::can_pass) {

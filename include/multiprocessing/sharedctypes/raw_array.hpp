@@ -34,12 +34,16 @@ struct RawArrayState : SharedObject {
     std::uint64_t size;                    //  8  how many elements there are
     std::uint64_t first = 0;               // 16  bytes from here to the first one
 
-    explicit RawArrayState(std::uint64_t count) noexcept
-        : SharedObject(ObjectKind::plain), size(count) {}
+    /// @param is_passing whether its pages may rest when it ends: others like it will come
+    explicit RawArrayState(std::uint64_t count, bool is_passing = false) noexcept
+        : SharedObject(ObjectKind::plain, is_passing), size(count) {}
 
     /// Makes a state with `count` zeroed elements of `item` bytes. @throws std::bad_alloc
     static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment,
                                       const ArrayOptions& options);
+    /// Makes one whose elements the caller is about to write, as of a message.
+    /// @throws std::bad_alloc
+    static Handle<RawArrayState> make_to_fill(std::size_t count, std::size_t item);
 
     [[nodiscard]] std::byte* elements() noexcept {
         return reinterpret_cast<std::byte*>(this) + first;

@@ -14,16 +14,33 @@
 
 namespace multiprocessing::detail {
 
-MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make(std::size_t count,
-                                                                 std::size_t item,
-                                                                 std::size_t alignment,
-                                                                 const ArrayOptions& options) {
+/// Returns how many bytes an array takes besides its head. @throws std::bad_alloc
+inline std::size_t bytes_behind_head(std::size_t count, std::size_t item, std::size_t alignment) {
     const std::size_t most_before = system_page_size() + alignment;
     if (count > (SIZE_MAX - most_before - sizeof(RawArrayState)) / item) throw std::bad_alloc();
     const std::size_t bytes = count * item;
     // The elements of a large array begin on a page of their own, see place_behind_head.
-    const std::size_t before = bytes >= 4 * system_page_size() ? most_before : alignment;
-    auto state = make_with_trailing<RawArrayState>(before + bytes, std::uint64_t{count});
+    return bytes + (bytes >= 4 * system_page_size() ? most_before : alignment);
+}
+
+MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make_to_fill(std::size_t count,
+                                                                         std::size_t item) {
+    const std::size_t size = sizeof(RawArrayState) + bytes_behind_head(count, item, item);
+    prepare_ledger();
+    auto* const state = new (allocate_to_fill(size, size)) RawArrayState(count, true);
+    state->first = place_behind_head(reinterpret_cast<std::uintptr_t>(state), sizeof(RawArrayState),
+                                     count * item, item);
+    state->set_birth(heap().family().fork_clock());
+    return Handle<RawArrayState>(Adopted{}, *state);
+}
+
+MULTIPROCESSING_INLINE Handle<RawArrayState> RawArrayState::make(std::size_t count,
+                                                                 std::size_t item,
+                                                                 std::size_t alignment,
+                                                                 const ArrayOptions& options) {
+    const std::size_t behind = bytes_behind_head(count, item, alignment);
+    const std::size_t bytes = count * item;
+    auto state = make_with_trailing<RawArrayState>(behind, std::uint64_t{count});
     state->first = place_behind_head(reinterpret_cast<std::uintptr_t>(state.get()),
                                      sizeof(RawArrayState), bytes, alignment);
     if (options.huge_pages) {

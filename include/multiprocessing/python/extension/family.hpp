@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <memory>
@@ -17,7 +18,7 @@
 #include "multiprocessing/detail/system.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/python/extension/binding.hpp"
-#include "multiprocessing/python/extension/managers.hpp"
+#include "multiprocessing/python/extension/items.hpp"
 #include "multiprocessing/python/passing.hpp"
 #include "multiprocessing/start_method/guest.hpp"
 
@@ -87,6 +88,16 @@ inline void family_join(std::int64_t segment, std::int64_t mailbox, std::int64_t
         install_heap(Heap::open(Segment::map(taken(segment)), {taken(mailbox), taken(mailbox_out)},
                                 {taken(requests), taken(requests_out)}));
     heap.remains().has_orphans.store(1, std::memory_order_relaxed);  // nobody waits for this one
+}
+/// Says whether this process has a family.
+inline bool family_is_there() { return process_heap.load() != nullptr; }
+/// Takes the place in the family's table that the host has for this process.
+inline void family_arrive(std::int64_t index, std::int64_t generation) {
+    const ProcessId id{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(generation)};
+    if (!heap().family().activate(id, ::getpid())) {
+        throw RuntimeError("the host has given this process up: it took too long");
+    }
+    local_process.id.store(Family::pack(id));
 }
 inline std::int64_t family_layout() { return static_cast<std::int64_t>(object_layout); }
 

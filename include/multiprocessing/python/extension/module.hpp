@@ -12,6 +12,7 @@
 #include <exception>
 #include <string>
 
+#include "multiprocessing/process/cooling.hpp"
 #include "multiprocessing/python/extension/binding.hpp"
 #include "multiprocessing/python/extension/family.hpp"
 #include "multiprocessing/python/extension/managers.hpp"
@@ -33,10 +34,13 @@ inline MethodDefinition methods[] = {
     MULTIPROCESSING_BOUND(family_descriptors),
     MULTIPROCESSING_BOUND(family_is_known),
     MULTIPROCESSING_BOUND(family_join),
+    MULTIPROCESSING_BOUND(family_is_there),
+    MULTIPROCESSING_BOUND(family_arrive),
     MULTIPROCESSING_BOUND(family_layout),
     MULTIPROCESSING_BOUND(handle_offset),
     MULTIPROCESSING_BOUND(handle_at),
     MULTIPROCESSING_BOUND(handle_kind),
+    MULTIPROCESSING_BOUND(block_new),
     MULTIPROCESSING_BOUND(queue_new),
     MULTIPROCESSING_BOUND(queue_put),
     MULTIPROCESSING_BOUND(queue_get),
@@ -82,6 +86,9 @@ inline MethodDefinition methods[] = {
     MULTIPROCESSING_BOUND(array_address),
     MULTIPROCESSING_BOUND(array_size),
     MULTIPROCESSING_BOUND(array_frozen),
+    MULTIPROCESSING_BOUND(vector_address),
+    MULTIPROCESSING_BOUND(vector_size),
+    MULTIPROCESSING_BOUND(vector_frozen),
     MULTIPROCESSING_BOUND(manager_new),
     MULTIPROCESSING_BOUND(manager_shutdown),
     MULTIPROCESSING_BOUND(manager_is_down),
@@ -97,6 +104,12 @@ inline MethodDefinition methods[] = {
     MULTIPROCESSING_BOUND(dict_clear),
     MULTIPROCESSING_BOUND(dict_items),
     MULTIPROCESSING_BOUND(dict_update),
+    MULTIPROCESSING_BOUND(namespace_new),
+    MULTIPROCESSING_BOUND(namespace_get),
+    MULTIPROCESSING_BOUND(namespace_set),
+    MULTIPROCESSING_BOUND(namespace_has),
+    MULTIPROCESSING_BOUND(namespace_del),
+    MULTIPROCESSING_BOUND(namespace_names),
     MULTIPROCESSING_BOUND(list_new),
     MULTIPROCESSING_BOUND(list_at),
     MULTIPROCESSING_BOUND(list_set),
@@ -160,6 +173,7 @@ inline Object* make_module() noexcept {
         run(python, names, source_of_base);
         exceptions = python.PyDict_GetItemString(names, "_exceptions");
         for (const char* const part : sources) run(python, names, part);
+        keep_heap_warm();  // as in each process of a C++ program
         return module;
     } catch (const Raised&) {
         return nullptr;

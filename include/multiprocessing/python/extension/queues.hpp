@@ -13,6 +13,7 @@
 
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/python/extension/binding.hpp"
+#include "multiprocessing/python/extension/items.hpp"
 #include "multiprocessing/python/extension/waiting.hpp"
 #include "multiprocessing/queues/queue_state.hpp"
 #include "multiprocessing/reduction/archive/payload.hpp"
@@ -26,13 +27,15 @@ inline Handle<QueueState> queue_new(std::int64_t maxsize) {
 
 /// Puts an item. @returns whether there was room in time
 inline bool put_item(QueueState& queue, const OutgoingItem& item, bool block, Timeout timeout) {
-    if (!block) return without_gil([&] { return queue.put(item, false, Timeout()); });
-    return wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
+    // What need not wait needs neither a clock nor another thread of Python in between.
+    if (queue.put(item, false, Timeout())) return true;
+    return block && wait_for(timeout, [&](Timeout time) { return queue.put(item, true, time); });
 }
 
-inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Timeout timeout) {
+inline bool queue_put(QueueState& queue, ItemView view, bool block, Timeout timeout) {
+    const std::string_view pickle = view.pickle;
     const std::uint64_t size = pickle.size();
-    if (sizeof(size) + pickle.size() <= largest_inline) {
+    if (view.attached.empty() && sizeof(size) + pickle.size() <= largest_inline) {
         alignas(8) std::byte bytes[largest_inline];
         std::memcpy(bytes, &size, sizeof(size));
         std::memcpy(bytes + sizeof(size), pickle.data(), pickle.size());
@@ -41,8 +44,7 @@ inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Ti
     }
     Payload payload = without_gil([&] {
         PayloadBuilder message;
-        message.archive().write_size(pickle.size());
-        message.archive().write(pickle.data(), pickle.size());
+        pickles::write_pickle(message.archive(), pickle, view.attached);
         return Payload(message.finish());
     });
     const Offset offset = heap().offset_of(payload.get());
@@ -52,30 +54,65 @@ inline bool queue_put(QueueState& queue, std::string_view pickle, bool block, Ti
     return done;
 }
 
-/// Returns the pickle in a message.
-inline std::string_view pickle_in(std::span<const std::byte> message) {
-    std::uint64_t size = 0;
-    if (message.size() < sizeof(size)) throw RuntimeError("an item of the queue is damaged");
-    std::memcpy(&size, message.data(), sizeof(size));
-    if (size > message.size() - sizeof(size)) throw RuntimeError("an item of the queue is damaged");
-    return {reinterpret_cast<const char*>(message.data()) + sizeof(size), size};
+/// Returns the item of a message, as Python has it.
+inline Reference item_in(InputArchive& message) {
+    auto read = pickles::read_pickle(message);
+    return result(ItemView{read.first, std::move(read.second)});
 }
 
-/// Takes an item. @returns its pickle; nothing when there was none in time
-inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout) {
+/// From so many bytes on a pickle is read where it lies: a copy would cost more.
+inline constexpr std::size_t read_in_place = std::size_t{16} << 10;
+
+/// Ends the use of a memoryview, whoever still refers to it.
+inline void end_view(Object* view) noexcept {
+    const Reference method(api().PyObject_GetAttrString(view, "release"));
+    const Reference done(method ? api().PyObject_CallFunctionObjArgs(method.get(), nullptr)
+                                : nullptr);
+    if (!done) api().PyErr_Clear();
+}
+
+/// Reads a large pickle where it lies. @returns a tuple of the value alone
+inline Reference read_there(std::string_view pickle, Object* loads) {
+    const Reference view = raising(api().PyMemoryView_FromMemory(
+        const_cast<char*>(pickle.data()), static_cast<ssize_t>(pickle.size()), read_access));
+    Reference value = Reference(api().PyObject_CallFunctionObjArgs(loads, view.get(), nullptr));
+    if (!value) {
+        // The traceback may keep the view, which must not be used when the pickle is gone.
+        Object* error[3] = {};
+        api().PyErr_Fetch(&error[0], &error[1], &error[2]);
+        end_view(view.get());
+        api().PyErr_Restore(error[0], error[1], error[2]);
+        throw Raised();
+    }
+    end_view(view.get());
+    Reference tuple = raising(api().PyTuple_New(1));
+    raising(api().PyTuple_SetItem(tuple.get(), 0, value.release()));
+    return tuple;
+}
+
+/// Takes an item. @param loads what makes a value of a pickle, see read_there
+/// @returns nothing when there was none in time
+inline std::optional<Reference> queue_get(QueueState& queue, bool block, Timeout timeout,
+                                          Object* loads) {
     std::byte bytes[largest_inline];
     IncomingItem item{{}, bytes};
     const bool done =
-        !block ? without_gil([&] { return queue.get(item, false, Timeout()); })
-               : wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); });
+        queue.get(item, false, Timeout()) ||
+        (block && wait_for(timeout, [&](Timeout time) { return queue.get(item, true, time); }));
     if (!done) return std::nullopt;
     if (item.head.kind() == RecordKind::bytes) {
-        return result(pickle_in(item.bytes.first(item.head.size())));
+        InputArchive message(item.bytes.first(item.head.size()));
+        return item_in(message);
     }
     Offset offset = 0;
     std::memcpy(&offset, bytes, sizeof(offset));
     const Payload payload(heap().at(offset));
-    return result(pickle_in(PayloadView(payload.get()).bytes()));
+    PayloadReader message(payload.get());
+    auto read = pickles::read_pickle(message.archive());
+    if (read.second.empty() && read.first.size() >= read_in_place) {
+        return read_there(read.first, loads);
+    }
+    return result(ItemView{read.first, std::move(read.second)});
 }
 
 inline std::uint64_t queue_size(QueueState& queue) { return queue.size(); }

@@ -1,14 +1,17 @@
 // multiprocessing/python/extension/shared_memory.hpp
 //
-// Values and arrays of the module multiprocessing_cpp: memory, and where it lies. What is in it is
-// ctypes' business. Floor 10. SPDX-License-Identifier: MIT
+// Values, arrays and vectors of the module multiprocessing_cpp: memory, and where it lies. What is
+// in it is ctypes' business. Floor 10. SPDX-License-Identifier: MIT
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <type_traits>
 
 #include "multiprocessing/python/extension/binding.hpp"
+#include "multiprocessing/shared_objects.hpp"
 #include "multiprocessing/sharedctypes.hpp"
 
 namespace multiprocessing::detail::pythons::extension {
@@ -43,6 +46,54 @@ inline std::uint64_t array_address(RawArrayState& state) {
     return reinterpret_cast<std::uintptr_t>(state.elements());
 }
 inline std::uint64_t array_size(RawArrayState& state) { return state.size; }
+/// Calls `body` with the vector of numbers of a letter that is in a shared object.
+template <class Body>
+auto with_vector(ObjectState& state, const std::string& letter, Body body) {
+    const auto call = [&]<class T>(std::type_identity<T>) {
+        return body(*static_cast<shared::vector<T>*>(state.content()));
+    };
+    switch (letter.empty() ? '\0' : letter[0]) {
+        case 'c':
+            return call(std::type_identity<char>());
+        case 'u':
+            return call(std::type_identity<wchar_t>());
+        case '?':
+            return call(std::type_identity<bool>());
+        case 'b':
+            return call(std::type_identity<std::int8_t>());
+        case 'B':
+            return call(std::type_identity<std::uint8_t>());
+        case 'h':
+            return call(std::type_identity<std::int16_t>());
+        case 'H':
+            return call(std::type_identity<std::uint16_t>());
+        case 'i':
+            return call(std::type_identity<std::int32_t>());
+        case 'I':
+            return call(std::type_identity<std::uint32_t>());
+        case 'q':
+            return call(std::type_identity<std::int64_t>());
+        case 'Q':
+            return call(std::type_identity<std::uint64_t>());
+        case 'f':
+            return call(std::type_identity<float>());
+        case 'd':
+            return call(std::type_identity<double>());
+        default:
+            throw TypeError("a shared vector of '" + letter + "' is none that Python knows");
+    }
+}
+/// @pre the object's lock, or it is frozen; so for the next one
+inline std::uint64_t vector_address(ObjectState& state, std::string letter) {
+    return with_vector(state, letter, [](auto& vector) {
+        return std::uint64_t{reinterpret_cast<std::uintptr_t>(vector.data())};
+    });
+}
+inline std::uint64_t vector_size(ObjectState& state, std::string letter) {
+    return with_vector(state, letter, [](auto& vector) { return std::uint64_t{vector.size()}; });
+}
+inline bool vector_frozen(ObjectState& state) { return state.is_frozen(); }
+
 inline bool array_frozen(RawArrayState& state) { return state.frozen.load() != 0; }
 
 }  // namespace multiprocessing::detail::pythons::extension

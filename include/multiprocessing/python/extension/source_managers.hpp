@@ -89,11 +89,10 @@ class DictProxy(_Shared):
 
     def update(self, *args, **kwargs):
         """In one step."""
-        entries = []
-        for key, value in dict(*(arg.items() if isinstance(arg, DictProxy) else arg
-                                 for arg in args), **kwargs).items():
-            entries += _key(key), _dumps(value)
-        _dict_update(self._handle, entries)
+        entries = dict(*(arg.items() if isinstance(arg, DictProxy) else arg for arg in args),
+                       **kwargs)
+        _dict_update(self._handle, [_key(key) for key in entries],
+                     [_dumps(value) for value in entries.values()])
 
     def items(self):
         return [(_original(key), _loads(value)) for key, value in _dict_items(self._handle)]
@@ -216,6 +215,40 @@ class ListProxy(_Shared):
     def __str__(self):
         return str(self._all())
 
+@_known
+class NamespaceProxy(_Shared):
+    """Values that processes share, as attributes. C++ gets each as a mp::pickle::object."""
+    _kind = "Namespace"
+    _item = "object"
+
+    def __getattr__(self, name):
+        if name[:1] != "_":
+            try:
+                return _loads(_namespace_get(self._handle, name.encode()))
+            except KeyError:
+                pass
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name, value):
+        if name[:1] == "_":
+            return object.__setattr__(self, name, value)
+        _namespace_set(self._handle, name.encode(), _dumps(value))
+
+    def __delattr__(self, name):
+        if name[:1] == "_":
+            return object.__delattr__(self, name)
+        try:
+            _namespace_del(self._handle, name.encode())
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __repr__(self):
+        return f"<NamespaceProxy object, typeid 'Namespace' at {id(self):#x}>"
+
+    def __str__(self):
+        names = sorted(name.decode() for name in _namespace_names(self._handle))
+        return f"Namespace({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
 class _Manager:
     """Makes what processes share. Its dicts and lists end with shutdown(), or with the manager in
     the process that made it. There is no server process."""
@@ -234,6 +267,12 @@ class _Manager:
     def list(self, items=()):
         made = ListProxy.__new__(ListProxy)._take(_list_new(self._up()), "object")
         made.extend(items)
+        return made
+
+    def Namespace(self, **kwargs):
+        made = NamespaceProxy.__new__(NamespaceProxy)._take(_namespace_new(self._up()), "object")
+        for name, value in kwargs.items():
+            setattr(made, name, value)
         return made
 
     def _up(self):

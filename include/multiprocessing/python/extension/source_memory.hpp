@@ -156,6 +156,101 @@ class SynchronizedString(SynchronizedArray):
         with self._lock:
             self._obj.raw = value
 
+@_known
+class SharedVector(_Shared):
+    """A vector of numbers of a C++ program: mp::Shared<mp::shared::vector<T>>. Its elements are
+    seen where they lie."""
+    _kind = "SharedVector"
+
+    def _take(self, handle, item):
+        self._handle, self._item = handle, item
+        self._lock = _lock_of(handle)
+        return self
+
+    def _view(self):
+        letter = self._item.encode()
+        memory = (_ctype(self._item) * _vector_size(self._handle, letter)).from_address(
+            _vector_address(self._handle, letter))
+        memory._handle = self._handle
+        return memoryview(memory).cast("B").cast("I" if self._item == "u" else self._item)
+
+    def lock(self):
+        """A context in which the vector is locked, and which is a memoryview of its elements. The
+        view, and numpy arrays of it, are good until its end: others may move the elements then."""
+        return _LockedVector(self)
+
+    def frozen(self):
+        """A memoryview of the elements of a vector that nobody changes any more, without a lock."""
+        if not _vector_frozen(self._handle):
+            raise ValueError("the vector is not frozen: use lock()")
+        return self._view().toreadonly()
+
+    def get_lock(self):
+        return self._lock
+
+    def __len__(self):
+        if _vector_frozen(self._handle):
+            return len(self._view())
+        with self._lock:
+            return len(self._view())
+
+    def __repr__(self):
+        return f"<SharedVector of {self._item!r}>"
+
+class _LockedVector:
+    def __init__(self, vector):
+        self._vector = vector
+
+    def __enter__(self):
+        self._vector._lock.acquire()
+        if _vector_frozen(self._vector._handle):
+            self._vector._lock.release()
+            raise ValueError("the vector is frozen, and can only be read: use frozen()")
+        self._view = self._vector._view()
+        return self._view
+
+    def __exit__(self, *args):
+        try:
+            self._view.release()
+        except BufferError:
+            pass  # an array of numpy, which may be there until its variable is used again
+        self._vector._lock.release()
+
+class SharedMemory:
+    """A block of memory that somebody else has made, and removes. It is as that of
+    multiprocessing.shared_memory; but the end of this process never removes the block."""
+    _kind = "SharedMemory"
+
+    def __init__(self, name):
+        import _posixshmem
+        import mmap
+        import os
+        fd = _posixshmem.shm_open("/" + name, os.O_RDWR, 0o600)
+        try:
+            self.size = os.fstat(fd).st_size
+            self._mmap = mmap.mmap(fd, self.size)
+        finally:
+            os.close(fd)
+        self.name = name
+        self.buf = memoryview(self._mmap)
+
+    def close(self):
+        """Gives up the memory; with the last array that is made of it."""
+        if self.buf is not None:
+            try:
+                self.buf.release()
+                self._mmap.close()
+            except BufferError:
+                pass
+            self.buf = self._mmap = None
+
+    def unlink(self):
+        import _posixshmem
+        _posixshmem.shm_unlink("/" + self.name)
+
+    def __repr__(self):
+        return f"SharedMemory({self.name!r}, size={self.size})"
+
 def RawValue(typecode_or_type, *args):
     letter = _letter(typecode_or_type)
     made = _Raw._arrive_value(_array_new(1, _itemsize(letter)), letter)

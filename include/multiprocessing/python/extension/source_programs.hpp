@@ -8,6 +8,9 @@ namespace multiprocessing::detail::pythons::extension {
 
 inline constexpr const char* source_of_programs = R"py(
 def _given(value):
+    if type(value) is SharedMemory or (type(value).__module__, type(value).__name__) == (
+            "multiprocessing.shared_memory", "SharedMemory"):
+        return b"SharedMemory", b"", None, _dumps(value.name)
     if hasattr(value, "_kind") and hasattr(value, "_handle"):
         return value._kind.encode(), value._item.encode(), value._handle, b""
     return b"", b"", None, _dumps(value)

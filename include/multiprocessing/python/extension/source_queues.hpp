@@ -21,16 +21,17 @@ class Queue(_Shared):
     def put(self, obj, block=True, timeout=None):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        if not _queue_put(self._handle, _dumps(obj), block, timeout):
+        item = _plain_dumps(obj, 4) if type(obj) in _plain else _dumps(obj, True)
+        if not _queue_put(self._handle, item, block, timeout):
             raise Full
 
     def get(self, block=True, timeout=None):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        item = _queue_get(self._handle, block, timeout)
+        item = _queue_get(self._handle, block, timeout, _loads)
         if item is None:
             raise Empty
-        return _loads(item)
+        return item[0] if len(item) == 1 else _loads(item)  # a large one has been read already
 
     def put_nowait(self, obj):
         self.put(obj, False)
@@ -77,12 +78,13 @@ class SimpleQueue(_Shared):
     def put(self, obj):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        _queue_put(self._handle, _dumps(obj), True, None)
+        _queue_put(self._handle, _dumps(obj, True), True, None)
 
     def get(self):
         if self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        return _loads(_queue_get(self._handle, True, None))
+        item = _queue_get(self._handle, True, None, _loads)
+        return item[0] if len(item) == 1 else _loads(item)
 
     def empty(self):
         return _queue_size(self._handle) == 0

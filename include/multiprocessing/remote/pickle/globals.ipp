@@ -9,6 +9,7 @@
 #include <string>
 
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/remote/pickle/attached.hpp"
 
 namespace multiprocessing::detail::pickles {
 
@@ -32,6 +33,8 @@ inline constexpr Global globals[] = {
     {"numpy.core.numeric", "_frombuffer"},
     {"numpy", "ndarray"},
     {"numpy", "dtype"},
+    {family_module, object_maker},
+    {family_module, view_maker},
     {managers, "Token"},
     {managers, "RebuildProxy"},
     {managers, "AutoProxy"},

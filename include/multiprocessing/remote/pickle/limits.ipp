@@ -71,10 +71,11 @@ class Measurement {
     void leave(NodeNumber number, std::size_t count) {
         Size& size = known_[number];
         const Node& node = tree_.at(number);
-        if (node.kind == ValueKind::text || node.kind == ValueKind::bytes ||
-            node.kind == ValueKind::bytearray || node.kind == ValueKind::big_integer) {
-            size.bytes = node.range.size;
-        }
+        const bool has_bytes = node.kind == ValueKind::text || node.kind == ValueKind::bytes ||
+                               node.kind == ValueKind::bytearray ||
+                               node.kind == ValueKind::big_integer;
+        // A block is not copied, however often it is referred to.
+        if (has_bytes && !node.is_block) size.bytes = node.range.size;
         for (std::size_t i = 0; i < count; ++i) add(size, tree_.children[node.children.begin + i]);
         if (size.bytes > budget_) throw_too_large(tree_.message.size());
         size.state = State::known;

@@ -119,7 +119,7 @@ inline void set_numpy_type(ArrayView& array, const Tree& tree, const Node& dtype
 inline void set_shape(ArrayView& array, const Tree& tree, const Node& shape, bool is_fortran) {
     const std::size_t count = shape.children.count;
     if (count > 64) throw_damaged_array("it has more than 64 dimensions");
-    const std::uint64_t most = budget_of(tree.message.size());
+    const std::uint64_t most = budget_of(tree.size());
     std::uint64_t items = 1;  // of the dimensions so far, those without items apart
     std::uint64_t stride = array.size;
     array.dimensions.resize(count);
@@ -177,6 +177,23 @@ inline ArrayView numpy_buffer(const Tree& tree, const Node& arguments) {
     return array;
 }
 
+/// multiprocessing_cpp._viewed(bytes, format, shape): the format is a letter of Python's module
+/// struct.
+inline ArrayView memory_view(const Tree& tree, const Node& arguments) {
+    static constexpr std::string_view letters = "?bBhHiIqQfdc";
+    static constexpr std::string_view types = "biuiuiuiuffu";
+    static constexpr std::string_view sizes = "111224488481";
+    ArrayView array;
+    const std::string_view format = tree.bytes_of(part_of(tree, arguments, 1, ValueKind::text));
+    const std::size_t which = format.size() == 1 ? letters.find(format[0]) : letters.npos;
+    if (which == letters.npos) throw_no_numbers(format);
+    set_type(array, types[which], static_cast<std::size_t>(sizes[which] - '0'),
+             std::endian::native == std::endian::big);
+    array.bytes = bytes_part(tree, arguments, 0);
+    set_shape(array, tree, part_of(tree, arguments, 2, ValueKind::tuple), false);
+    return array;
+}
+
 /// numpy.core.multiarray.scalar(dtype, bytes)
 inline ArrayView numpy_scalar(const Tree& tree, const Node& arguments) {
     ArrayView array;
@@ -193,6 +210,7 @@ inline std::optional<ArrayView> array_of(const Tree& tree, const Node& node) {
     if (name == "_array_reconstructor") return python_array(tree, arguments);
     if (name == "_reconstruct") return numpy_array(tree, tree.child(node, 2));
     if (name == "_frombuffer") return numpy_buffer(tree, arguments);
+    if (name == view_maker) return memory_view(tree, arguments);
     if (name == "scalar") return numpy_scalar(tree, arguments);
     return std::nullopt;
 }

@@ -26,13 +26,16 @@
 #include "multiprocessing/remote/pickle/products.hpp"
 #include "multiprocessing/remote/pickle/repr.hpp"
 #include "multiprocessing/remote/pickle/scalars.hpp"
+#include "multiprocessing/remote/pickle/shared_names.hpp"
 
 namespace multiprocessing::pickle {
 
 /// A value of Python: None, bool, int, float, complex, str, bytes, bytearray, tuple, list, dict,
 /// set, frozenset, an exception, or one of the few others that may travel (a manager's Token, a
 /// slice, an array of numbers). It never changes. Copies, and the items of a container, share its
-/// memory. It also travels through queues and pipes of a family, alone or within structs.
+/// memory. It also travels through queues and pipes of a family, alone or within structs. There it
+/// may also be, or hold, a Lock, a Queue<object> or another handle that Python knows; and a large
+/// array that Python has put is a block of the heap, which is not copied.
 ///
 ///     mp::pickle::object reply = mp::pickle::loads<mp::pickle::object>(bytes);
 ///     if (reply.type_name() == "list") sum(reply.get<std::vector<double>>());
@@ -45,8 +48,19 @@ class object {
     /// Makes the Python value that a C++ value is: `object(std::vector{1, 2})` is `[1, 2]`.
     /// @throws ValueError for a text that is not UTF-8, and for what is nested too deeply
     template <class T>
-        requires(!std::same_as<T, object> && detail::pickles::travels<std::decay_t<const T&>>)
+        requires(!std::same_as<T, object> && !detail::pickles::known_to_python<T> &&
+                 detail::pickles::travels<std::decay_t<const T&>>)
     object(const T& value);
+
+    /// Makes what Python gets as an object of multiprocessing_cpp: a handle on a lock, a queue of
+    /// objects, an array of numbers in shared memory. Such an object cannot leave the family.
+    template <detail::pickles::known_to_python T>
+    object(const T& handle) {
+        using Name = detail::pickles::Passing<T>;
+        detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
+        writer.write_object(Name::kind, Name::item, handle.shared_handle());
+        *this = of(std::move(writer));
+    }
 
     /// @{
     /// Makes a container, or a bytearray. Of C++ types these are lists, dicts, sets, tuples, bytes.
@@ -104,7 +118,9 @@ class object {
     /// "queue.Empty", "numpy.ndarray"; "type" for a class.
     [[nodiscard]] std::string type_name() const;
 
-    /// Returns it as a C++ value.
+    /// Returns it as a C++ value, or as a handle that Python has put, as Lock. A RawArray of
+    /// numbers is also made of an array of Python of one dimension. It has the array's own memory
+    /// where that is a block of the heap, and the numbers are T's; else a copy.
     /// @throws TypeError when T does not take a value of its type
     /// @throws ValueError when it is an int that T cannot hold
     template <class T>
@@ -188,7 +204,10 @@ class object {
     /// Writes it to a message of the family.
     template <class Archive>
     void archive_to(Archive& archive) const {
-        archive(pickled());
+        detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
+        writer.write(tree(), node());
+        const std::string pickle = std::move(writer).finish();
+        detail::pickles::write_pickle(archive, pickle, writer.attached());
     }
     /// Reads it from a message, as archive_to wrote it.
     static object from_archive(detail::InputArchive& archive);
@@ -198,7 +217,8 @@ class object {
     static object container(detail::pickles::ValueKind kind, std::span<const object> items);
     static object reduced(detail::pickles::Opcode how, const object& callee,
                           std::span<const object> arguments, const object& state);
-    [[nodiscard]] std::string pickled() const;
+    template <class T>
+    [[nodiscard]] T get_handle() const;
     [[nodiscard]] object child(std::size_t index) const;
     [[nodiscard]] const detail::pickles::Node& with_items() const;
     const detail::pickles::Node& of_kind(detail::pickles::ValueKind kind,
@@ -240,19 +260,63 @@ struct Codec<T, Way::own> {
 
 }  // namespace multiprocessing::detail::pickles
 
+namespace multiprocessing::detail::pickles {
+
+/// Makes a RawArray of an array of one dimension: of its block, or else a copy.
+template <class A>
+A raw_array_of(const ArrayView& array, const Tree& tree, const object& value) {
+    using T = typename A::value_type;
+    if (array.is_plain<T>()) {
+        for (const Block& block : tree.attached.blocks) {
+            if (block.bytes.data() != array.bytes.data()) continue;
+            A made = A::from_shared_handle(block.handle);
+            const bool is_same = reinterpret_cast<const char*>(made.data()) == block.bytes.data() &&
+                                 made.size() * sizeof(T) == array.bytes.size();
+            if (is_same) return made;
+        }
+    }
+    return A(value.get<std::vector<T>>());
+}
+
+}  // namespace multiprocessing::detail::pickles
+
 namespace multiprocessing::pickle {
 
 template <class T>
-    requires(!std::same_as<T, object> && detail::pickles::travels<std::decay_t<const T&>>)
+    requires(!std::same_as<T, object> && !detail::pickles::known_to_python<T> &&
+             detail::pickles::travels<std::decay_t<const T&>>)
 object::object(const T& value) {
-    detail::pickles::Writer writer;
+    detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
     detail::pickles::write_value<std::decay_t<const T&>>(writer, value);
     *this = of(std::move(writer));
 }
 
 template <class T>
+T object::get_handle() const {
+    using Name = detail::pickles::Passing<T>;
+    if constexpr (detail::pickles::is_raw_array<T>) {
+        if (const auto array = detail::pickles::array_of(tree(), node())) {
+            return detail::pickles::raw_array_of<T>(*array, tree(), *this);
+        }
+    }
+    const bool is_shared =
+        tree().is_made_by(node(), detail::pickles::family_module, detail::pickles::object_maker);
+    if (is_shared) {
+        const auto part = detail::pickles::shared_part_of(tree(), node());
+        if (part.kind == Name::kind && part.item == Name::item) {
+            return T::from_shared_handle(part.handle);
+        }
+    }
+    throw TypeError("a pickle::object of type " + type_name() + " is not a " +
+                    std::string(Name::kind) +
+                    (Name::item.empty() ? "" : " of '" + std::string(Name::item) + "'"));
+}
+
+template <class T>
 T object::get() const {
-    if constexpr (!detail::pickles::travels<T>) {
+    if constexpr (detail::pickles::known_to_python<T>) {
+        return get_handle<T>();
+    } else if constexpr (!detail::pickles::travels<T>) {
         detail::pickles::require_travels<T>();
         std::abort();
     } else {

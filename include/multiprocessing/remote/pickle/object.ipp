@@ -20,13 +20,15 @@ inline const detail::pickles::Tree& object::tree() const noexcept {
 }
 
 inline object object::of(detail::pickles::Writer&& writer) {
-    auto tree = std::make_shared<const detail::pickles::OwnedTree>(std::move(writer).finish());
+    std::string pickle = std::move(writer).finish();
+    auto tree = std::make_shared<const detail::pickles::OwnedTree>(std::move(pickle),
+                                                                   std::move(writer.attached()));
     const detail::pickles::NodeNumber root = tree->tree().root;
     return {std::move(tree), root};
 }
 
 inline object object::container(detail::pickles::ValueKind kind, std::span<const object> items) {
-    detail::pickles::Writer writer;
+    detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
     writer.begin(kind, items.size());
     for (const object& item : items) detail::pickles::write_value(writer, item);
     writer.end(kind, items.size());
@@ -56,20 +58,20 @@ inline object object::dict(std::span<const std::pair<object, object>> items) {
 }
 
 inline object object::bytearray(std::span<const std::byte> bytes) {
-    detail::pickles::Writer writer;
+    detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
     writer.write_bytearray({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     return of(std::move(writer));
 }
 
 inline object object::global(std::string_view module, std::string_view name) {
-    detail::pickles::Writer writer;
+    detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
     writer.write_global(module, name);
     return of(std::move(writer));
 }
 
 inline object object::reduced(detail::pickles::Opcode how, const object& callee,
                               std::span<const object> arguments, const object& state) {
-    detail::pickles::Writer writer;
+    detail::pickles::Writer writer(detail::pickles::Writer::Target::family);
     callee.of_kind(detail::pickles::ValueKind::global, "a class");
     detail::pickles::write_value(writer, callee);
     detail::pickles::write_value(writer, tuple(arguments));
@@ -193,15 +195,10 @@ inline std::string object::global_name() const {
     return std::string(global.module) + "." + std::string(global.name);
 }
 
-inline std::string object::pickled() const {
-    detail::pickles::Writer writer;
-    writer.write(tree(), node());
-    return std::move(writer).finish();
-}
-
 inline object object::from_archive(detail::InputArchive& archive) {
-    auto tree = std::make_shared<const detail::pickles::OwnedTree>(
-        detail::load_value<std::string>(archive));
+    auto [pickle, attached] = detail::pickles::read_pickle(archive);
+    auto tree = std::make_shared<const detail::pickles::OwnedTree>(std::string(pickle),
+                                                                   std::move(attached));
     const detail::pickles::NodeNumber root = tree->tree().root;
     return {std::move(tree), root};
 }

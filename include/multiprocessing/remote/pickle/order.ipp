@@ -94,6 +94,16 @@ inline std::strong_ordering compare_sorted(const Place& a, const Place& b, std::
     return std::strong_ordering::equal;
 }
 
+/// Objects of the library are equal when they are the same one.
+inline std::strong_ordering compare_reduced(const Place& a, const Place& b) {
+    const auto is_shared = [](const Place& place) {
+        return place.tree.is_made_by(place.node, family_module, object_maker);
+    };
+    if (!is_shared(a) || !is_shared(b)) return compare_in_order(a, b);
+    return shared_part_of(a.tree, a.node).handle.offset() <=>
+           shared_part_of(b.tree, b.node).handle.offset();
+}
+
 inline std::strong_ordering compare(const Place& a, const Place& b) {
     if (&a.node == &b.node) return std::strong_ordering::equal;
     const auto rank = rank_of(a.node.kind) <=> rank_of(b.node.kind);
@@ -117,6 +127,8 @@ inline std::strong_ordering compare(const Place& a, const Place& b) {
             return a.tree.bytes_of(a.node) <=> b.tree.bytes_of(b.node);
         case ValueKind::global:
             return a.node.global <=> b.node.global;
+        case ValueKind::reduced:
+            return compare_reduced(a, b);
         case ValueKind::set:
         case ValueKind::frozenset:
             return compare_sorted(a, b, 1);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "multiprocessing/remote/pickle/calls.hpp"
 #include "multiprocessing/remote/pickle/opcodes.hpp"
@@ -19,8 +20,8 @@ namespace multiprocessing::detail::pickles {
 /// Runs a pickle, which is a program for a machine that has a stack of values and a memo.
 class Parser {
   public:
-    explicit Parser(std::string_view message)
-        : source_(message), values_(source_), calls_(source_, values_) {}
+    explicit Parser(std::string_view message, Attached attached = {})
+        : source_(message), values_(source_, std::move(attached)), calls_(source_, values_) {}
 
     /// Runs the program. To be called once.
     Tree run();
@@ -39,10 +40,10 @@ class Parser {
     Calls calls_;
 };
 
-/// Reads a pickle. The result refers to the message.
+/// Reads a pickle. The result refers to the message. @param attached what came beside it
 /// @throws ValueError when it is damaged, beyond a limit, or of another protocol
 /// @throws TypeError when it names a class or function that does not travel
-Tree parse(std::string_view message);
+Tree parse(std::string_view message, Attached attached = {});
 
 }  // namespace multiprocessing::detail::pickles
 

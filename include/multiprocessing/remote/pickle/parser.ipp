@@ -58,6 +58,10 @@ inline bool Parser::step_text(Opcode opcode) {
             return values_.push_range(bytes, source_.take_number<std::uint64_t>()), true;
         case Opcode::bytearray8:
             return values_.push_range(bytearray, source_.take_number<std::uint64_t>()), true;
+        case Opcode::next_buffer:
+            return values_.push_block(), true;
+        case Opcode::readonly_buffer:
+            return values_.make_readonly(), true;
         default:
             return false;
     }
@@ -151,6 +155,8 @@ inline Tree Parser::run() {
     }
 }
 
-inline Tree parse(std::string_view message) { return Parser(message).run(); }
+inline Tree parse(std::string_view message, Attached attached) {
+    return Parser(message, std::move(attached)).run();
+}
 
 }  // namespace multiprocessing::detail::pickles

@@ -20,7 +20,7 @@ namespace multiprocessing::detail::pickles {
 class OwnedTree {
   public:
     /// @throws as parse
-    explicit OwnedTree(std::string message);
+    explicit OwnedTree(std::string message, Attached attached = {});
     /// Takes a tree that was made of the same message.
     OwnedTree(std::string message, Tree tree);
 
@@ -43,7 +43,7 @@ inline constinit thread_local std::vector<std::shared_ptr<const void>>* kept_by_
 /// The values of one message on their way to C++.
 class Reader {
   public:
-    explicit Reader(const Tree& tree) : tree_(tree), left_(4 * budget_of(tree.message.size())) {}
+    explicit Reader(const Tree& tree) : tree_(tree), left_(4 * budget_of(tree.size())) {}
     /// @param owner what the tree belongs to, for objects that are to share it
     Reader(const Tree& tree, const std::shared_ptr<const OwnedTree>& owner) : Reader(tree) {
         if (owner != nullptr) owner_ = &owner;

@@ -12,8 +12,8 @@
 
 namespace multiprocessing::detail::pickles {
 
-inline OwnedTree::OwnedTree(std::string message)
-    : message_(std::move(message)), tree_(parse(message_)) {}
+inline OwnedTree::OwnedTree(std::string message, Attached attached)
+    : message_(std::move(message)), tree_(parse(message_, std::move(attached))) {}
 
 inline OwnedTree::OwnedTree(std::string message, Tree tree)
     : message_(std::move(message)), tree_(std::move(tree)) {

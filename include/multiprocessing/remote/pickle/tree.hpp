@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "multiprocessing/remote/pickle/attached.hpp"
 #include "multiprocessing/remote/pickle/globals.hpp"
 
 namespace multiprocessing::detail::pickles {
@@ -56,6 +57,7 @@ struct Node {
 
     ValueKind kind = ValueKind::none;
     bool is_own = false;       // a range is in Tree::own, not in Tree::message
+    bool is_block = false;     // the bytes are a block: the range begins with its number
     bool is_new = false;       // a reduced object is made by cls.__new__, not by a call
     std::uint32_t height = 0;  // how many levels are below it; not known in messages with a memo
     union {
@@ -77,13 +79,15 @@ constexpr Node node_of(ValueKind kind) noexcept {
     return node;
 }
 
-/// All values of a pickle. It refers to the message, which must live as long.
+/// All values of a pickle. It refers to the message, which must live as long. It keeps what is
+/// attached.
 class Tree {
   public:
     std::string_view message;
     std::string own;  // what had to be decoded
     std::vector<Node> nodes;
     std::vector<NodeNumber> children;
+    Attached attached{};
     NodeNumber root = 0;
 
     [[nodiscard]] const Node& at(NodeNumber number) const noexcept { return nodes[number]; }
@@ -91,9 +95,16 @@ class Tree {
 
     /// Returns the bytes of a text, of bytes, or of a big integer.
     [[nodiscard]] std::string_view bytes_of(const Node& node) const noexcept {
+        if (node.is_block) return block_of(node).bytes;
         const std::string_view from = node.is_own ? std::string_view(own) : message;
         return from.substr(node.range.begin, node.range.size);
     }
+    /// Returns the block that a node's bytes are.
+    [[nodiscard]] const Block& block_of(const Node& node) const noexcept {
+        return attached.blocks[static_cast<std::size_t>(node.range.begin)];
+    }
+    /// Returns how many bytes the message has, with those of the blocks.
+    [[nodiscard]] std::size_t size() const noexcept { return message.size() + attached.size(); }
     /// Returns the children of a container or a reduced object.
     [[nodiscard]] std::span<const NodeNumber> children_of(const Node& node) const noexcept {
         return {children.data() + node.children.begin, node.children.count};
@@ -112,6 +123,18 @@ class Tree {
                callee_of(node).module == module;
     }
 };
+
+/// A shared object of the family that is in a pickle.
+struct SharedPart {
+    std::string_view kind;  // its class in Python
+    std::string_view item;  // what it says that it holds
+    const AnyHandle& handle;
+};
+
+/// Returns what an object of the library is. @pre tree.is_made_by(node, family_module,
+/// object_maker)
+/// @throws ValueError when it did not come with the pickle
+SharedPart shared_part_of(const Tree& tree, const Node& node);
 
 /// Says whether nodes of the kind have children.
 constexpr bool has_children(ValueKind kind) noexcept {

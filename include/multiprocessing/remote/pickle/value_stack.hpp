@@ -19,7 +19,7 @@ namespace multiprocessing::detail::pickles {
 /// take from the stack is not there, or not of the right type.
 class ValueStack {
   public:
-    explicit ValueStack(Source& source);
+    explicit ValueStack(Source& source, Attached attached = {});
 
     // --- the stack ---
     NodeNumber pop();
@@ -41,6 +41,10 @@ class ValueStack {
     void push_range(ValueKind kind, std::uint64_t size);
     /// Pushes the bytes that a text stands for in protocol 2.
     void push_own(ValueKind kind, std::string_view text);
+    /// Pushes the next block that is attached.
+    void push_block();
+    /// Turns the uppermost value, a bytearray, into bytes.
+    void make_readonly();
 
     // --- containers ---
     void push_container(ValueKind kind, std::span<const NodeNumber> items);
@@ -80,6 +84,7 @@ class ValueStack {
     std::vector<NodeNumber> stack_;
     std::vector<std::size_t> marks_;
     std::vector<NodeNumber> memo_;
+    std::size_t next_block_ = 0;
     bool has_references_ = false;  // something has been taken from the memo
 };
 

@@ -15,9 +15,10 @@
 
 namespace multiprocessing::detail::pickles {
 
-inline ValueStack::ValueStack(Source& source)
+inline ValueStack::ValueStack(Source& source, Attached attached)
     : source_(source), budget_(budget_of(source.message().size())) {
     tree_.message = source.message();
+    tree_.attached = std::move(attached);
     // One block of each kind is enough for small messages, and for a long list of floats. What is
     // reserved and not touched costs nothing.
     const std::size_t size =
@@ -110,6 +111,28 @@ inline void ValueStack::push_own(ValueKind kind, std::string_view text) {
     if (!append_latin1(tree_.own, text)) source_.fail("it has bytes beyond 255");
     if (tree_.own.size() > budget_) throw_too_large(tree_.message.size());
     node.range = {begin, tree_.own.size() - begin};
+    push(node);
+}
+
+inline void ValueStack::push_block() {
+    if (next_block_ == tree_.attached.blocks.size()) {
+        source_.fail("it refers to a block of memory that did not come with it");
+    }
+    Node node = node_of(ValueKind::bytearray);
+    node.is_block = true;
+    node.range = {next_block_, tree_.attached.blocks[next_block_].bytes.size()};
+    ++next_block_;
+    push(node);
+}
+
+inline void ValueStack::make_readonly() {
+    Node node = tree_.at(top());
+    if (node.kind != ValueKind::bytearray) {
+        if (node.kind == ValueKind::bytes) return;
+        source_.fail("it makes a value read-only that is no bytearray");
+    }
+    node.kind = ValueKind::bytes;
+    pop();
     push(node);
 }
 

@@ -18,7 +18,11 @@ namespace multiprocessing::detail::pickles {
 /// The bytes of a pickle in the making.
 class Writer {
   public:
-    Writer();
+    /// Where the pickle is going: to any program, or within the family, where something may be
+    /// attached to it.
+    enum class Target { any, family };
+
+    explicit Writer(Target target = Target::any);
 
     // --- values ---
     void write_none() { put(Opcode::none); }
@@ -32,6 +36,8 @@ class Writer {
     void write_bytes(std::string_view bytes);
     void write_bytearray(std::string_view bytes);
     void write_global(std::string_view module, std::string_view name);
+    /// Writes an object of the library. @throws TypeError when the pickle may leave the family
+    void write_object(std::string_view kind, std::string_view item, const AnyHandle& handle);
     /// Writes a value that has been read. @pre it is within the limits
     void write(const Tree& tree, const Node& node);
 
@@ -50,6 +56,8 @@ class Writer {
 
     /// Ends the pickle.
     std::string finish() &&;
+    /// Returns what is attached to it.
+    [[nodiscard]] Attached& attached() noexcept { return attached_; }
 
   private:
     template <class Number>
@@ -59,8 +67,12 @@ class Writer {
     void put_long(std::string_view bytes);
     void write_children(const Tree& tree, const Node& node);
     void write_reduced(const Tree& tree, const Node& node);
+    void write_object(const Tree& tree, const Node& node);
+    void write_block(const Block& block);
 
-    std::string bytes_;
+    const Target target_;
+    Attached attached_{};
+    std::string bytes_{};
     std::uint32_t level_ = 0;
 };
 

@@ -18,7 +18,7 @@
 
 namespace multiprocessing::detail::pickles {
 
-inline Writer::Writer() {
+inline Writer::Writer(Target target) : target_(target) {
     put(Opcode::proto);
     bytes_ += '\x04';
 }
@@ -182,7 +182,36 @@ inline void Writer::write_children(const Tree& tree, const Node& node) {
     end(node.kind, children.size());
 }
 
+inline void Writer::write_object(std::string_view kind, std::string_view item,
+                                 const AnyHandle& handle) {
+    if (target_ != Target::family) {
+        throw TypeError("a " + std::string(kind) +
+                        " is shared by the processes of its family, and cannot be sent to others");
+    }
+    write_global(family_module, object_maker);
+    write_text(kind);
+    write_text(item);
+    write(static_cast<std::uint64_t>(attached_.objects.size()));
+    put(Opcode::tuple3);
+    call();
+    attached_.objects.push_back(handle);
+}
+
+/// Writes an object that was read, of a tree which others have, too.
+inline void Writer::write_object(const Tree& tree, const Node& node) {
+    const SharedPart part = shared_part_of(tree, node);
+    write_object(part.kind, part.item, part.handle);
+}
+
+/// Writes a block of which others may have handles, so that it can only be read.
+inline void Writer::write_block(const Block& block) {
+    attached_.blocks.push_back(block);
+    put(Opcode::next_buffer);
+    put(Opcode::readonly_buffer);
+}
+
 inline void Writer::write_reduced(const Tree& tree, const Node& node) {
+    if (tree.is_made_by(node, family_module, object_maker)) return write_object(tree, node);
     if (++level_ > most_levels) throw_too_deep();
     write(tree, tree.child(node, 0));
     write(tree, tree.child(node, 1));
@@ -212,8 +241,9 @@ inline void Writer::write(const Tree& tree, const Node& node) {
         case ValueKind::text:
             return write_text(tree.bytes_of(node));
         case ValueKind::bytes:
-            return write_bytes(tree.bytes_of(node));
         case ValueKind::bytearray:
+            if (node.is_block && target_ == Target::family) return write_block(tree.block_of(node));
+            if (node.kind == ValueKind::bytes) return write_bytes(tree.bytes_of(node));
             return write_bytearray(tree.bytes_of(node));
         case ValueKind::global: {
             const Global& global = global_at(node.global);
@@ -228,6 +258,7 @@ inline void Writer::write(const Tree& tree, const Node& node) {
 
 inline std::string Writer::finish() && {
     put(Opcode::stop);
+    if (!attached_.blocks.empty()) bytes_[1] = '\x05';  // the first protocol that has blocks
     return std::move(bytes_);
 }
 
