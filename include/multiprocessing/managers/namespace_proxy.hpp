@@ -59,8 +59,11 @@ class NamespaceProxy {
     /// @throws TypeError when it is of another type; the message names both types
     template <class T>
     [[nodiscard]] T get(const std::string& name) const {
-        const detail::OwnedWord word = read(name);
-        return decode<T>(name, word.get());
+        const detail::EncodedKey<std::string> key(name);
+        detail::ReadValue value;
+        if (!state().read(key, value)) throw key.error();
+        return value.with_archive(
+            [&](detail::InputArchive& archive) { return decode<T>(name, archive); });
     }
 
     /// Says whether the attribute is there.
@@ -101,14 +104,6 @@ class NamespaceProxy {
 
     [[nodiscard]] detail::DictState& state() const { return *handle_; }
 
-    /// Returns the word of a value, with a count. @throws KeyError when there is none of that name
-    [[nodiscard]] detail::OwnedWord read(const std::string& name) const {
-        const detail::EncodedKey<std::string> key(name);
-        const Lock lock(state());
-        const detail::DictEntry* const entry = state().find(key);
-        if (entry == nullptr) throw key.error();
-        return detail::OwnedWord::copy_of(entry->value.load(std::memory_order_relaxed), true);
-    }
     /// Sets the word of a value.
     void store(const std::string& name, detail::OwnedWord word) const;
 
@@ -159,15 +154,13 @@ class NamespaceProxy {
         return {detail::heap().offset_of(&detail::Blob::make(builder)), true};
     }
     template <class T>
-    static T decode(const std::string& name, std::uint64_t word) {
-        detail::PayloadReader reader(detail::heap().at<detail::Blob>(word)->payload());
-        reader.archive().keep_message();
-        const auto fingerprint = reader.archive().template read<std::uint64_t>();
-        const auto type = reader.archive().template read<std::string>();
+    static T decode(const std::string& name, detail::InputArchive& archive) {
+        const auto fingerprint = archive.template read<std::uint64_t>();
+        const auto type = archive.template read<std::string>();
         if (fingerprint != detail::type_fingerprint<T>()) {
             throw_wrong_type(name, type, detail::type_name<T>());
         }
-        return reader.archive().template read<T>();
+        return archive.template read<T>();
     }
 
     detail::Handle<detail::DictState> handle_;

@@ -35,7 +35,7 @@ inline constexpr std::uint64_t object_layout = [] {
          {sizeof(HeapHeader), sizeof(ProcessRecord), sizeof(QueueState), sizeof(LockState),
           sizeof(SemaphoreState), sizeof(ConditionState), sizeof(EventState), sizeof(BarrierState),
           sizeof(GuardedState), sizeof(RawArrayState), sizeof(DictState), sizeof(ListState),
-          std::size_t{1}}) {
+          std::size_t{2}}) {
         hash = (hash ^ number) * 0x100'0000'01b3u;  // FNV-1a
     }
     return hash;
