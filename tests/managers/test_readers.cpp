@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/synchronize/support.hpp"
@@ -272,6 +274,44 @@ TEST_CASE("Threads that read find whole and true values beside two that write", 
     for (std::thread& thread : threads) thread.join();
     REQUIRE(went_on);
     REQUIRE(tally->wrong == 0);
+}
+
+TEST_CASE("Who reads a value sees all that was done before it was set", "[managers]") {
+    const Watchdog watchdog(60);
+    const mp::Manager manager;
+    const auto numbers = manager.dict<int, int>({{0, 0}, {5, 5}});
+    const auto texts = manager.dict<std::string, std::string>({{"there", "old"}});
+    const auto list = manager.list<int>({0});
+    const auto shrinking = manager.list<int>({1, 2});
+    // How each step of the other thread is seen, and what that thread does there.
+    const std::pair<std::function<bool()>, std::function<void()>> steps[] = {
+        {[&] { return numbers.at(0) == 1; }, [&] { numbers[0] = 1; }},
+        {[&] { return numbers.contains(1); }, [&] { numbers[1] = 1; }},
+        {[&] { return !numbers.contains(5); }, [&] { numbers.erase(5); }},
+        {[&] { return texts.at("there") == "new"; }, [&] { texts["there"] = "new"; }},
+        {[&] { return texts.get("later").has_value(); }, [&] { texts["later"] = "new"; }},
+        {[&] { return list.at(0) == 1; }, [&] { list[0] = 1; }},
+        {[&] { return list.size() == 2; }, [&] { list.append(2); }},
+        {[&] { return shrinking.size() == 1; }, [&] { shrinking.pop(); }},
+        {[&] { return numbers.contains(30); },
+         [&] {
+             for (int i = 10; i <= 30; ++i) numbers[i] = i;
+         }}};
+    int plain[std::size(steps)] = {};  // ThreadSanitizer looks after these
+    std::thread other([&] {
+        for (std::size_t i = 0; i < std::size(steps); ++i) {
+            plain[i] = 1;
+            steps[i].second();
+        }
+    });
+    int seen = 0;
+    for (std::size_t i = 0; i < std::size(steps); ++i) {
+        while (!steps[i].first()) {
+        }
+        seen += plain[i];
+    }
+    other.join();
+    REQUIRE(seen == static_cast<int>(std::size(steps)));
 }
 
 TEMPLATE_TEST_CASE("Those that read go on while those that write are killed", "[managers]",

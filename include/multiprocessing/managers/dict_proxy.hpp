@@ -53,7 +53,7 @@ void apply_change(F& change, V& value) {
 ///     auto d = manager.dict<std::string, int>();   d["k"] = 1;   d["k"] += 1;   int x = d["k"];
 ///
 /// Values are copies. To change a vector in a dict, use update_with, or store it again. Reading an
-/// entry takes no lock (unless the value is longer than 1 KiB, or has handles): readers do not slow
+/// entry takes no lock (unless the value is long, or has handles): readers do not slow
 /// each other, and do not wait for a change that is going on.
 /// @par Processes One that is killed in the middle of a call leaves the dict as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, DictProxy
@@ -85,15 +85,15 @@ class DictProxy {
     /// Returns the value of the key. @throws KeyError when there is no such key
     [[nodiscard]] V at(const K& key) const {
         const detail::EncodedKey<K> encoded(key);
-        detail::ReadValue value;
+        detail::ReadValue<V> value;
         if (!read(encoded, value)) throw encoded.error();
-        return value.template decode<V>();
+        return value.take();
     }
     /// Returns the value of the key; nothing when there is none.
     [[nodiscard]] std::optional<V> get(const K& key) const {
-        detail::ReadValue value;
+        detail::ReadValue<V> value;
         if (!read(detail::EncodedKey<K>(key), value)) return std::nullopt;
-        return value.template decode<V>();
+        return value.take();
     }
     /// Returns the value of the key, or `otherwise`.
     [[nodiscard]] V get(const K& key, V otherwise) const {
@@ -288,7 +288,7 @@ class DictProxy {
         return detail::OwnedWord::copy_of(entry.value_word(), !detail::is_inline<V>);
     }
 
-    bool read(const detail::EncodedKey<K>& key, detail::ReadValue& value) const {
+    bool read(const detail::EncodedKey<K>& key, detail::ReadValue<V>& value) const {
         if constexpr (detail::handle_type<V>) return state().read_locked(key, value);
         return state().read(key, value);
     }

@@ -251,8 +251,9 @@ struct DictState : ContainerState {
     }
 
     /// Reads the value of a key. @returns whether it is there
-    template <class Key>
-    bool read(const Key& key, ReadValue& value) {
+    /// @tparam Value a ReadValue or ReadMessage
+    template <class Key, class Value>
+    bool read(const Key& key, Value& value) {
         check_readable();
         if constexpr (Key::can_be_peeked_at) {
             for (int tries = Peek::tries(); tries > 0; --tries) {
@@ -260,7 +261,7 @@ struct DictState : ContainerState {
                 std::uint64_t word = 0;
                 Sight sight = peeked_table().peek(key, peek, word);
                 if (sight == Sight::no) return false;
-                if (sight == Sight::yes) sight = value.read(word, values_are_blobs(), peek);
+                if (sight == Sight::yes) sight = value.read(word, peek);
                 if (sight == Sight::yes) return true;
                 if (sight == Sight::unclear) continue;
                 const ContainerLock<DictState> held(*this);
@@ -272,8 +273,8 @@ struct DictState : ContainerState {
         return read_locked(key, value);
     }
     /// The same, for values that must be counted in any case: those that are handles.
-    template <class Key>
-    bool read_locked(const Key& key, ReadValue& value) {
+    template <class Key, class Value>
+    bool read_locked(const Key& key, Value& value) {
         const ContainerLock<DictState> held(*this);
         const DictEntry* const entry = find(key);
         if (entry == nullptr) return false;

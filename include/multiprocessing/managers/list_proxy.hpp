@@ -91,7 +91,7 @@ class ListElement : public AccessOperators<ListElement<T>, T> {
 /// Items are copies. To change a vector in a list, use update_with, or store it again. Reading,
 /// replacing, and adding or taking at the end take the same time however long the list is.
 /// Inserting or taking elsewhere copies the list (8 bytes an item). Reading an item takes no lock
-/// (unless it is longer than 1 KiB, or has handles): readers do not slow each other, and do not
+/// (unless it is long, or has handles): readers do not slow each other, and do not
 /// wait for a change that is going on.
 /// @par Processes One that is killed in the middle of a call leaves the list as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, ListProxy
@@ -115,13 +115,13 @@ class ListProxy {
 
     /// Returns the item at the index. @throws IndexError when there is no such item
     [[nodiscard]] T at(std::ptrdiff_t index) const {
-        detail::ReadValue value;
+        detail::ReadValue<T> value;
         if constexpr (detail::handle_type<T>) {
             state().read_locked(index, value);
         } else {
             state().read(index, value);
         }
-        return value.template decode<T>();
+        return value.take();
     }
     /// Replaces an item. @throws IndexError when there is none
     void set(std::ptrdiff_t index, const T& value) const {

@@ -138,8 +138,9 @@ struct ListState : ContainerState {
 
     // --- without the lock, or with it where that must be ---
 
-    /// Reads an item. @throws IndexError when there is no such item
-    void read(std::ptrdiff_t index, ReadValue& value) {
+    /// Reads an item. @tparam Value a ReadValue @throws IndexError when there is no such item
+    template <class Value>
+    void read(std::ptrdiff_t index, Value& value) {
         check_readable();
         for (int tries = Peek::tries(); tries > 0; --tries) {
             const Peek peek(*this);
@@ -149,7 +150,7 @@ struct ListState : ContainerState {
             const std::uint64_t* const item =
                 now.words() + place_in(static_cast<std::size_t>(length), index);
             const auto word = stale_load<std::uint64_t>(item);
-            const Sight sight = value.read(word, items_are_blobs(), peek);
+            const Sight sight = value.read(word, peek);
             note_taken_over(&now.size);
             note_taken_over(item);
             if (sight == Sight::yes) return;
@@ -161,7 +162,8 @@ struct ListState : ContainerState {
         read_locked(index, value);
     }
     /// The same, for items that must be counted in any case: those that are handles.
-    void read_locked(std::ptrdiff_t index, ReadValue& value) {
+    template <class Value>
+    void read_locked(std::ptrdiff_t index, Value& value) {
         const ContainerLock<ListState> held(*this);
         value.keep(OwnedWord::copy_of(current().words()[place_of(index)], items_are_blobs()));
     }

@@ -60,7 +60,7 @@ class NamespaceProxy {
     template <class T>
     [[nodiscard]] T get(const std::string& name) const {
         const detail::EncodedKey<std::string> key(name);
-        detail::ReadValue value;
+        detail::ReadMessage<> value;
         if (!state().read(key, value)) throw key.error();
         return value.with_archive(
             [&](detail::InputArchive& archive) { return decode<T>(name, archive); });

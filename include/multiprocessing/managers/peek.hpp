@@ -12,8 +12,9 @@
 // the container's, and so in the segment, whose memory can be read for as long as the family lives:
 // a reader that is too late reads garbage, and nothing worse.
 //
-// A value that is small is copied. A count of a message cannot be taken in this way, because it
-// would be written: for large messages, and those with handles, the reader takes the lock.
+// A value that is small is copied, or read where it lies. A count of a message cannot be taken in
+// this way, because it would be written: for large messages, and those with handles, the reader
+// takes the lock.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -21,12 +22,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
+#include <type_traits>
+#include <utility>
 
 #include "multiprocessing/detail/stale.hpp"
+#include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/managers/container.hpp"
 #include "multiprocessing/managers/word.hpp"
+#include "multiprocessing/reduction.hpp"
 #include "multiprocessing/reduction/archive/payload.hpp"
 
 namespace multiprocessing::detail {
@@ -66,6 +72,13 @@ class Peek {
     const std::atomic<std::uint64_t>& number_;
     std::uint64_t first_;
 };
+
+/// Whether a T can be read from bytes that change meanwhile: it is one run of bytes, of which no
+/// function of the program's makes anything. That saves a copy. ThreadSanitizer must not see it.
+template <class T>
+inline constexpr bool can_be_read_in_place =
+    (kind<T> == Kind::contiguous || (kind<T> == Kind::bitwise && !is_inline<T>)) &&
+    !thread_sanitizer;
 
 /// A message of a container, as it is seen without the lock.
 class PeekedMessage {
@@ -109,6 +122,24 @@ class PeekedMessage {
         return sight_of(true);
     }
 
+    /// Reads the value from where it lies, if it is not too long to be read in vain.
+    /// @returns no if it is otherwise
+    template <class T>
+    [[nodiscard]] Sight decode(std::optional<T>& value) const {
+        constexpr std::size_t most = std::size_t{16} << 10;
+        if (content_ == nullptr || !peek_.is_true()) return Sight::unclear;
+        if (handle_count_ != 0 || size_ > most) return Sight::no;
+        try {
+            InputArchive archive(
+                {reinterpret_cast<const std::byte*>(content_), static_cast<std::size_t>(size_)});
+            value.emplace(archive.read<T>());
+        } catch (const ProcessError&) {
+            if (peek_.is_true()) throw;
+            return Sight::unclear;  // it was freed, and the lengths in it are others now
+        }
+        return sight_of(true);
+    }
+
   private:
     [[nodiscard]] Sight sight_of(bool answer) const noexcept {
         return !peek_.is_true() ? Sight::unclear : answer ? Sight::yes : Sight::no;
@@ -120,25 +151,25 @@ class PeekedMessage {
     std::uint32_t handle_count_ = 0;
 };
 
-/// A value that was read of a container: its word, with a count, or a copy of a small message.
-class ReadValue {
+/// A message that was read of a container: a copy of a small one, or a count of any other.
+/// @tparam most how long a message may be that is copied, in bytes
+template <std::size_t most = 1024>
+class ReadMessage {
   public:
-    /// How long a message may be that is copied, in bytes.
-    static constexpr std::size_t most = 1024;
-
     /// Takes over a word.
     void keep(OwnedWord word) noexcept { word_ = std::move(word); }
 
-    /// Reads the value of a word of the container's without the lock.
-    /// @returns no when the message must be counted, and for that the lock be held
-    [[nodiscard]] Sight read(std::uint64_t word, bool is_blob, const Peek& peek) noexcept {
-        if (is_blob) return PeekedMessage(word, peek).copy(copy_, most, size_);
-        if (!peek.is_true()) return Sight::unclear;
-        word_ = {word, false};
-        return Sight::yes;
+    /// Reads a message without the lock.
+    /// @returns no when it must be counted, and for that the lock be held
+    [[nodiscard]] Sight read(const PeekedMessage& message) noexcept {
+        return message.copy(copy_, most, size_);
+    }
+    /// The same of the container's word for it.
+    [[nodiscard]] Sight read(std::uint64_t word, const Peek& peek) noexcept {
+        return read(PeekedMessage(word, peek));
     }
 
-    /// Calls `f` with an archive of the message. @pre the value has one
+    /// Calls `f` with an archive of the message.
     template <class F>
     auto with_archive(F f) const {
         if (word_.get() == 0) {
@@ -151,19 +182,73 @@ class ReadValue {
         return f(reader.archive());
     }
 
-    template <class T>
-    [[nodiscard]] T decode() const {
-        if constexpr (is_inline<T>) {
-            return detail::decode<T>(word_.get());
-        } else {
-            return with_archive([](InputArchive& archive) { return archive.read<T>(); });
-        }
-    }
-
   private:
     OwnedWord word_;
     std::size_t size_ = 0;
     std::uint64_t copy_[most / sizeof(std::uint64_t)];  // not initialised
+};
+
+/// A value that was read of a container.
+template <class T>
+class ReadValue {
+  public:
+    /// Takes over a word.
+    void keep(OwnedWord word) noexcept { message_.keep(std::move(word)); }
+
+    /// Reads the value of a word without the lock.
+    /// @returns no when it must be counted, and for that the lock be held
+    [[nodiscard]] Sight read(std::uint64_t word, const Peek& peek) noexcept {
+        return message_.read(word, peek);
+    }
+
+    /// Returns the value. To be called once.
+    [[nodiscard]] T take() {
+        return message_.with_archive([](InputArchive& archive) { return archive.read<T>(); });
+    }
+
+  private:
+    ReadMessage<> message_;
+};
+
+template <class T>
+    requires is_inline<T> || handle_type<T>
+class ReadValue<T> {
+  public:
+    void keep(OwnedWord word) noexcept { word_ = std::move(word); }
+    [[nodiscard]] Sight read(std::uint64_t word, const Peek& peek) noexcept {
+        if (!is_inline<T>) return Sight::no;
+        if (!peek.is_true()) return Sight::unclear;
+        word_ = {word, false};
+        return Sight::yes;
+    }
+    [[nodiscard]] T take() { return decode<T>(word_.get()); }
+
+  private:
+    OwnedWord word_;
+};
+
+template <class T>
+    requires can_be_read_in_place<T>
+class ReadValue<T> {
+  public:
+    void keep(OwnedWord word) noexcept {
+        value_.reset();
+        message_.keep(std::move(word));
+    }
+    [[nodiscard]] Sight read(std::uint64_t word, const Peek& peek) {
+        value_.reset();
+        const PeekedMessage message(word, peek);
+        const Sight sight = message_.read(message);
+        return sight == Sight::no ? message.decode(value_) : sight;
+    }
+    [[nodiscard]] T take() {
+        if (value_) return std::move(*value_);
+        return message_.with_archive([](InputArchive& archive) { return archive.read<T>(); });
+    }
+
+  private:
+    std::optional<T> value_;
+    ReadMessage<192> message_;  // a short one costs less when it is copied, and not moved then
 };
 
 }  // namespace multiprocessing::detail
