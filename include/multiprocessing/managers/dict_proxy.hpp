@@ -53,8 +53,8 @@ void apply_change(F& change, V& value) {
 ///     auto d = manager.dict<std::string, int>();   d["k"] = 1;   d["k"] += 1;   int x = d["k"];
 ///
 /// Values are copies. To change a vector in a dict, use update_with, or store it again. Reading an
-/// entry takes no lock (unless the value is long, or has handles): readers do not slow
-/// each other, and do not wait for a change that is going on.
+/// entry takes no lock (unless the value is long, or has handles): readers do not slow each other,
+/// and do not wait for a change that is going on.
 /// @par Processes One that is killed in the middle of a call leaves the dict as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, DictProxy
 template <class K, class V>
@@ -76,7 +76,11 @@ class DictProxy {
     /// and changed: d[k] += 1.
     ///
     /// The entry of a dict with a name refers to that dict, as a reference into a std::map does.
-    detail::DictElement<K, V> operator[](K key) const& {
+    detail::DictElement<K, V> operator[](const K& key) const& {
+        return {detail::Borrowed{}, *this, key};
+    }
+    /// The same, for a key that may be moved from.
+    detail::DictElement<K, V> operator[](K&& key) const& {
         return {detail::Borrowed{}, *this, std::move(key)};
     }
     /// The same of a dict without a name. The entry keeps that dict.

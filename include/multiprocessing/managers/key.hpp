@@ -99,9 +99,7 @@ inline std::uint64_t hash_of(std::span<const std::byte> bytes) noexcept {
         hash = mixed(hash ^ word);
     }
     if (at < bytes.size()) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, bytes.data() + at, bytes.size() - at);
-        hash = mixed(hash ^ word);
+        hash = mixed(hash ^ partial_word(bytes.data() + at, bytes.size() - at));
     }
     return hash;
 }

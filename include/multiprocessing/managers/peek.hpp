@@ -108,7 +108,9 @@ class PeekedMessage {
         }
         if (at == wanted.size()) return sight_of(true);
         const auto last = stale_load<std::uint64_t>(word);  // the content is padded to a word
-        return sight_of(std::memcmp(&last, wanted.data() + at, wanted.size() - at) == 0);
+        const std::size_t left = wanted.size() - at;
+        return sight_of(partial_word(reinterpret_cast<const std::byte*>(&last), left) ==
+                        partial_word(wanted.data() + at, left));
     }
 
     /// Copies the content, if it has no handles and is not longer than `most` bytes.
