@@ -3,6 +3,7 @@
 #include <multiprocessing/managers.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -76,6 +77,22 @@ void bench_dict(const measure::Run& run, const mp::Manager& manager) {
         {{ours, [&] { return entries.measure(get); }},
          {peer,
           [&] { return entries.measure([&](const auto& key) { kept = entries.map.get(key); }); }}});
+    // Readers in processes of their own, as many as there are to be.
+    const auto get_by = [&](int readers) {
+        std::vector<std::unique_ptr<mp::ForkProcess>> others;
+        for (int i = 1; i < readers; ++i) {
+            others.push_back(std::make_unique<mp::ForkProcess>([&] {
+                for (int turn = 0; turn < 3; ++turn) entries.measure(get);
+            }));
+            others.back()->start();
+        }
+        entries.measure(get);  // the others have begun by now
+        const double time = entries.measure(get);
+        for (const auto& other : others) other->join();
+        return time;
+    };
+    run.take_turns("manager/dict get by 2", 40,
+                   {{ours, [&] { return get_by(2); }}, {"one reader", [&] { return get_by(1); }}});
     run.take_turns("manager/dict get while set", 40,
                    {{ours, [&] {
                          mp::ForkProcess other([&] {

@@ -4,6 +4,7 @@
 // CTEST: LABELS steps
 #include <multiprocessing/managers.hpp>
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,12 +27,31 @@ const mp::Manager& manager() {
 using Dict = mp::DictProxy<std::string, std::string>;
 using Entries = std::vector<std::pair<std::string, std::string>>;
 
+/// Reads the keys that may be there one by one, which takes no lock and repairs nothing.
+/// @returns the entries found, by their keys
+std::map<std::string, std::string> entries_read(const Dict& dict, const Entries& before,
+                                                const Entries& after) {
+    std::map<std::string, std::string> found;
+    for (const Entries* const entries : {&before, &after}) {
+        for (const auto& [key, _] : *entries) {
+            const auto value = dict.get(key);
+            expect(dict.contains(key) == value.has_value(), "contains() and get() do not agree");
+            if (value) found[key] = *value;
+        }
+    }
+    return found;
+}
+
 /// Throws unless a dict has the entries of before or those of after, and works.
 void check_dict(const Dict& dict, const Entries& before, const Entries& after) {
-    const std::size_t size = dict.size();  // first, as a program sees it that only looks
+    const auto read = entries_read(dict, before, after);
+    expect(read == entries_read(dict, before, after), "a second reader has found other entries");
+    const std::size_t size = dict.size();  // early, as a program sees it that only looks
     const bool is_empty = dict.empty();
     const Entries found = dict.items();
     expect(found == before || found == after, "neither the entries of before nor those of after");
+    expect(read == std::map<std::string, std::string>(found.begin(), found.end()),
+           "who reads without the lock has found other entries");
     expect(size == found.size() && dict.size() == size,
            fmt::format("size() was {} for {} entries", size, found.size()));
     expect(is_empty == found.empty(), "empty() was wrong");
@@ -85,6 +105,28 @@ Trial insert_after_erasures() {
             .check = [=] { check_dict(dict, before, after); }};
 }
 
+/// Another process reads all the time, and finds each key as it was before or as it is after.
+Trial beside_a_reader(const std::function<void(const Dict&)>& operation, const Entries& after) {
+    const Dict dict = manager().dict<std::string, std::string>(two);
+    const auto read = [=] {
+        const std::map<std::string, std::string> old(two.begin(), two.end());
+        const std::map<std::string, std::string> young(after.begin(), after.end());
+        const auto is_of = [](const auto& map, const auto& key, const auto& value) {
+            const auto it = map.find(key);
+            return it == map.end() ? !value : value == it->second;
+        };
+        do {
+            for (const std::string key : {"a", "b", "c"}) {
+                const auto value = dict.get(key);
+                expect(is_of(old, key, value) || is_of(young, key, value), "another value");
+            }
+        } while (!stepkill::board().is_over);
+    };
+    return {.operation = [=] { operation(dict); },
+            .check = [=] { check_dict(dict, two, after); },
+            .bystanders = {read}};
+}
+
 /// Another process has died with the lock, between an entry and its count.
 Trial change_after_a_death(const std::function<void(const Dict&)>& operation,
                            const Entries& after) {
@@ -109,8 +151,11 @@ Trial on_numbers(const std::function<void(const mp::DictProxy<int, double>&)>& o
     return {.operation = [=] { operation(dict); },
             .check =
                 [=] {
+                    std::size_t read = 0;
+                    for (int key = 1; key <= 3; ++key) read += dict.contains(key);
                     const std::size_t size = dict.size();
                     expect(size == 2 || size == size_after, "another size");
+                    expect(size == read, "who reads without the lock has found other entries");
                     expect(size == dict.items().size(), "size() was wrong");
                     dict[9] = 9;
                     expect(dict.at(9) == 9, "a new entry is not found");
@@ -125,7 +170,10 @@ using Texts = std::vector<std::string>;
 void check_list(const List& list, const Texts& before, const Texts& after) {
     const std::size_t size = list.size();
     const bool is_empty = list.empty();
+    Texts read;  // one by one, which takes no lock
+    for (std::size_t i = 0; i < size; ++i) read.push_back(list[static_cast<std::ptrdiff_t>(i)]);
     const Texts found = list.to_vector();
+    expect(read == found, "who reads without the lock has found other items");
     expect(found == before || found == after, "neither the items of before nor those of after");
     expect(size == found.size() && is_empty == found.empty(), "size() or empty() was wrong");
     for (int i = 0; i < 10; ++i) list.append("x");
@@ -267,6 +315,24 @@ const Row dict_changes[] = {
      [] { return change_after_a_death([](const Dict& d) { (void)d.size(); }, two); }},
     {"dict, printed after a death",
      [] { return change_after_a_death([](const Dict& d) { (void)text_of(d); }, two); }},
+    {"dict[k] = v, there, beside a reader",
+     [] {
+         return beside_a_reader([](const Dict& d) { d["b"] = "9"; }, {{"a", "1"}, {"b", "9"}});
+     }},
+    {"dict.erase, the last, beside a reader",
+     [] {
+         return beside_a_reader([](const Dict& d) { d.erase("b"); }, {{"a", "1"}});
+     }},
+    {"dict.update, beside a reader",
+     [] {
+         return beside_a_reader(
+             [](const Dict& d) {
+                 d.update({{"a", "8"}, {"c", "3"}});
+             },
+             {{"a", "8"}, {"b", "2"}, {"c", "3"}});
+     }},
+    {"dict.clear, beside a reader",
+     [] { return beside_a_reader([](const Dict& d) { d.clear(); }, {}); }},
     {"dict of numbers, new", [] { return on_numbers([](const auto& d) { d[3] = 3.5; }, 3); }},
     {"dict of numbers, there", [] { return on_numbers([](const auto& d) { d[2] += 1; }, 2); }},
     {"dict of numbers, erase", [] { return on_numbers([](const auto& d) { d.erase(2); }, 1); }},

@@ -47,16 +47,18 @@ struct SharedObject {
     std::atomic<std::uint32_t> references{1};  //  0  handles, and in_limbo
     std::atomic<std::uint32_t> extra{0};       //  4  for the derived type, so that a small one fits
                                                //     in a cache line
-    std::uint64_t nature;                      //  8  birth on the fork clock | flag << 48 |
+    std::uint64_t nature;                      //  8  birth on the fork clock | flags << 48 |
                                                //     ObjectKind << 56
     std::atomic<std::uint64_t> remains{0};     // 16  see Remains in object.ipp
 
-    /// @param flag one bit of the derived type's
-    explicit SharedObject(ObjectKind kind, bool flag = false) noexcept
-        : nature(std::uint64_t{flag} << birth_bits | static_cast<std::uint64_t>(kind) << 56) {}
+    /// @param flags eight bits of the derived type's, which do not change
+    explicit SharedObject(ObjectKind kind, std::uint8_t flags = 0) noexcept
+        : nature(std::uint64_t{flags} << birth_bits | static_cast<std::uint64_t>(kind) << 56) {}
 
     [[nodiscard]] ObjectKind kind() const noexcept { return static_cast<ObjectKind>(nature >> 56); }
-    [[nodiscard]] bool flag() const noexcept { return (nature >> birth_bits & 1) != 0; }
+    [[nodiscard]] bool has_flag(std::uint8_t flag) const noexcept {
+        return (nature >> birth_bits & flag) != 0;
+    }
     [[nodiscard]] std::uint64_t birth() const noexcept { return nature & never_inherited; }
     /// Sets it, before anybody else knows the object.
     void set_birth(std::uint64_t moment) noexcept { nature = (nature & ~never_inherited) | moment; }
@@ -88,7 +90,7 @@ void destroy_content(SharedObject& object, Destroyer destroy) noexcept;
 inline void destroy_object(SharedObject& object) noexcept {
     const Destroyer destroy = destroyer_of(object);
     if (destroy != nullptr) return destroy_content(object, destroy);
-    deallocate(&object, object.flag());  // which large objects have where others of the size come
+    deallocate(&object, object.has_flag(1));  // which large objects have where others of the size come
 }
 
 /// Drops a reference where others may have one too, or may have inherited one.

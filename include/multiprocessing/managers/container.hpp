@@ -2,7 +2,8 @@
 //
 // What a manager's dict and list have in common: a lock, and the manager they belong to. When a
 // process is killed while it holds the lock, its change is either committed or not. So the next
-// holder only has to count the entries again. Floor 6. Start at ContainerLock.
+// holder only has to count the entries again, and who only reads needs no lock at all, see
+// peek.hpp. Floor 6. Start at ContainerLock.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -38,9 +39,10 @@ struct ContainerState : SharedObject {
     std::atomic<Offset> table{0};        // 40  what it holds now
     std::atomic<std::uint64_t> user{0};  // 48  this_thread() of the thread that runs a function of
                                          //     the program's
+    std::atomic<std::uint64_t> taken_out{0};  // 56  how often something was, see note_taken_out
 
-    ContainerState(ObjectKind kind, const AnyHandle& manager_handle) noexcept
-        : SharedObject(kind), manager(manager_handle.offset()) {
+    ContainerState(ObjectKind kind, const AnyHandle& manager_handle, std::uint8_t flags) noexcept
+        : SharedObject(kind, flags), manager(manager_handle.offset()) {
         add_reference(*manager_handle.object());
     }
 
@@ -68,12 +70,34 @@ struct ContainerState : SharedObject {
         return acquire_slowly();
     }
 
+    /// Tells those who read without the lock that what they read may be gone. It is called after
+    /// the store that takes a table, an entry or a message out, and before that is freed or its
+    /// place used again. A process that is killed between these frees nothing. @pre the lock is
+    /// held
+    void note_taken_out() noexcept {
+        // release: who sees the new number sees the store before it too.
+        taken_out.store(taken_out.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+        // Who sees what is written next sees the new number.
+        std::atomic_thread_fence(std::memory_order_release);
+    }
+
+    /// To be called before a read without the lock.
+    /// @throws ValueError when the manager was shut down
+    /// @throws RuntimeError when this thread holds the lock, and runs a function of the program's
+    void check_readable() const {
+        manager_state().check_usable();
+        if (user.load(std::memory_order_relaxed) != 0) [[unlikely]]
+            refuse_own_user();
+    }
+
   private:
+    /// @throws RuntimeError when this thread holds the lock, and runs a function of the program's
+    void refuse_own_user() const;
     /// Takes the lock when it is not free. @returns as acquire
-    /// @throws RuntimeError when this thread holds it, and runs a function of the program's
+    /// @throws RuntimeError as refuse_own_user
     bool acquire_slowly();
 };
-static_assert(sizeof(ContainerState) == 56);
+static_assert(sizeof(ContainerState) == 64);
 
 /// Holds a container's lock. @tparam State has `recount()`
 template <class State>

@@ -17,11 +17,15 @@ MULTIPROCESSING_INLINE void ManagerState::throw_shut_down() {
                      "long as its dicts, lists and namespaces are used");
 }
 
-[[gnu::noinline]] MULTIPROCESSING_INLINE bool ContainerState::acquire_slowly() {
+[[gnu::noinline]] MULTIPROCESSING_INLINE void ContainerState::refuse_own_user() const {
     if (lock.holder() == self() && user.load(std::memory_order_relaxed) == this_thread()) {
         throw RuntimeError("a function that changes an element of a manager's dict or list "
                            "uses that same dict or list, whose lock it holds");
     }
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE bool ContainerState::acquire_slowly() {
+    refuse_own_user();
     lock.acquire(Deadline(Timeout()), Abandoned::keep);
     if (!lock.is_abandoned()) return false;
     user.store(0, std::memory_order_relaxed);

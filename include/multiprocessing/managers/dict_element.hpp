@@ -49,7 +49,9 @@ class DictElement : public AccessOperators<DictElement<K, V>, V> {
   public:
     DictElement(DictProxy<K, V>&& dict, K key) noexcept
         : dict_(std::move(dict)), key_(std::move(key)) {}
-    DictElement(Borrowed borrowed, const DictProxy<K, V>& dict, K key) noexcept
+    DictElement(Borrowed borrowed, const DictProxy<K, V>& dict, const K& key)
+        : dict_(borrowed, dict), key_(key) {}
+    DictElement(Borrowed borrowed, const DictProxy<K, V>& dict, K&& key) noexcept
         : dict_(borrowed, dict), key_(std::move(key)) {}
     DictElement(const DictElement&) = default;
 

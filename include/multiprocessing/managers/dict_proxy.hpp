@@ -52,7 +52,9 @@ void apply_change(F& change, V& value) {
 ///
 ///     auto d = manager.dict<std::string, int>();   d["k"] = 1;   d["k"] += 1;   int x = d["k"];
 ///
-/// Values are copies. To change a vector in a dict, use update_with, or store it again.
+/// Values are copies. To change a vector in a dict, use update_with, or store it again. Reading an
+/// entry takes no lock (unless the value is long, or has handles): readers do not slow each other,
+/// and do not wait for a change that is going on.
 /// @par Processes One that is killed in the middle of a call leaves the dict as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, DictProxy
 template <class K, class V>
@@ -74,7 +76,11 @@ class DictProxy {
     /// and changed: d[k] += 1.
     ///
     /// The entry of a dict with a name refers to that dict, as a reference into a std::map does.
-    detail::DictElement<K, V> operator[](K key) const& {
+    detail::DictElement<K, V> operator[](const K& key) const& {
+        return {detail::Borrowed{}, *this, key};
+    }
+    /// The same, for a key that may be moved from.
+    detail::DictElement<K, V> operator[](K&& key) const& {
         return {detail::Borrowed{}, *this, std::move(key)};
     }
     /// The same of a dict without a name. The entry keeps that dict.
@@ -83,15 +89,15 @@ class DictProxy {
     /// Returns the value of the key. @throws KeyError when there is no such key
     [[nodiscard]] V at(const K& key) const {
         const detail::EncodedKey<K> encoded(key);
-        const std::optional<detail::OwnedWord> found = read(encoded);
-        if (!found) throw encoded.error();
-        return detail::decode<V>(found->get());
+        detail::ReadValue<V> value;
+        if (!read(encoded, value)) throw encoded.error();
+        return value.take();
     }
     /// Returns the value of the key; nothing when there is none.
     [[nodiscard]] std::optional<V> get(const K& key) const {
-        const std::optional<detail::OwnedWord> found = read(detail::EncodedKey<K>(key));
-        if (!found) return std::nullopt;
-        return detail::decode<V>(found->get());
+        detail::ReadValue<V> value;
+        if (!read(detail::EncodedKey<K>(key), value)) return std::nullopt;
+        return value.take();
     }
     /// Returns the value of the key, or `otherwise`.
     [[nodiscard]] V get(const K& key, V otherwise) const {
@@ -100,9 +106,7 @@ class DictProxy {
     }
     /// Says whether the key is there.
     [[nodiscard]] bool contains(const K& key) const {
-        const detail::EncodedKey<K> encoded(key);
-        const Lock lock(state());
-        return state().find(encoded) != nullptr;
+        return state().contains(detail::EncodedKey<K>(key));
     }
 
     /// Sets the value of the key. @throws std::bad_alloc; then nothing has changed
@@ -285,15 +289,12 @@ class DictProxy {
     [[nodiscard]] detail::DictState& state() const { return *handle_; }
 
     static detail::OwnedWord copy_of_value(const detail::DictEntry& entry) noexcept {
-        return detail::OwnedWord::copy_of(entry.value.load(std::memory_order_relaxed),
-                                          !detail::is_inline<V>);
+        return detail::OwnedWord::copy_of(entry.value_word(), !detail::is_inline<V>);
     }
 
-    std::optional<detail::OwnedWord> read(const detail::EncodedKey<K>& key) const {
-        const Lock lock(state());
-        const detail::DictEntry* const entry = state().find(key);
-        if (entry == nullptr) return std::nullopt;
-        return copy_of_value(*entry);
+    bool read(const detail::EncodedKey<K>& key, detail::ReadValue<V>& value) const {
+        if constexpr (detail::handle_type<V>) return state().read_locked(key, value);
+        return state().read(key, value);
     }
 
     std::optional<detail::DictState::Words> take(const detail::EncodedKey<K>& key) const {
@@ -311,9 +312,7 @@ class DictProxy {
         detail::DictEntry* const entry = state().find(encoded);
         if (entry == nullptr && initial == nullptr) throw encoded.error();
         const detail::UserCall call(state());
-        V value = entry == nullptr
-                      ? *initial
-                      : detail::decode<V>(entry->value.load(std::memory_order_relaxed));
+        V value = entry == nullptr ? *initial : detail::decode<V>(entry->value_word());
         detail::apply_change(change, value);
         detail::OwnedWord word = detail::encode(value);
         if (entry == nullptr) {

@@ -29,15 +29,14 @@ MULTIPROCESSING_INLINE DictTable& DictTable::make(std::size_t entries) {
     table->slot_count = static_cast<std::uint32_t>(slot_count);
     table->used.store(0, std::memory_order_relaxed);
     table->filled = 0;
-    std::memset(table->index(), 0, slot_count * sizeof(std::uint32_t));
+    std::memset(static_cast<void*>(table->index()), 0, slot_count * sizeof(std::uint32_t));
     return *table;
 }
 
 MULTIPROCESSING_INLINE DictState::DictState(const AnyHandle& manager_handle, bool blob_keys,
                                             bool blob_values)
-    : ContainerState(object_kind, manager_handle),
-      keys_are_blobs(blob_keys),
-      values_are_blobs(blob_values) {
+    : ContainerState(object_kind, manager_handle,
+                     static_cast<std::uint8_t>((blob_keys ? 1 : 0) | (blob_values ? 2 : 0))) {
     try {
         table = heap().offset_of(&DictTable::make(0));
     } catch (...) {
@@ -47,9 +46,9 @@ MULTIPROCESSING_INLINE DictState::DictState(const AnyHandle& manager_handle, boo
 }
 
 MULTIPROCESSING_INLINE DictState::Words DictState::erase(DictEntry& entry) noexcept {
-    Words erased{{entry.key, keys_are_blobs != 0},
-                 {entry.value.load(std::memory_order_relaxed), values_are_blobs != 0}};
+    Words erased{{entry.key_word(), keys_are_blobs()}, {entry.value_word(), values_are_blobs()}};
     entry.hash.store(0, std::memory_order_release);  // commits
+    note_taken_out();                                // before its place can be used again
     live().store(size() - 1, std::memory_order_relaxed);
     // So that popitem, which looks from the end, finds the last one at once.
     DictTable& now = current();
@@ -68,15 +67,15 @@ MULTIPROCESSING_INLINE DictEntry* DictState::last() const noexcept {
 }
 
 MULTIPROCESSING_INLINE DictState::Words DictState::copy_of(const DictEntry& entry) const noexcept {
-    return {OwnedWord::copy_of(entry.key, keys_are_blobs != 0),
-            OwnedWord::copy_of(entry.value.load(std::memory_order_relaxed), values_are_blobs != 0)};
+    return {OwnedWord::copy_of(entry.key_word(), keys_are_blobs()),
+            OwnedWord::copy_of(entry.value_word(), values_are_blobs())};
 }
 
 MULTIPROCESSING_INLINE DictTable& DictState::copy_for(std::size_t entries) const {
     DictTable& fresh = DictTable::make(std::max<std::size_t>(entries, size()) * 3 / 2);
     for_each([&](const DictEntry& entry) {
-        fresh.append(entry.hash.load(std::memory_order_relaxed), entry.key,
-                     entry.value.load(std::memory_order_relaxed));
+        fresh.append(entry.hash.load(std::memory_order_relaxed), entry.key_word(),
+                     entry.value_word());
     });
     return fresh;
 }
@@ -85,6 +84,7 @@ MULTIPROCESSING_INLINE DictTable& DictState::flip(DictTable& fresh,
                                                   std::uint32_t entries) noexcept {
     DictTable& old = current();
     table.store(heap().offset_of(&fresh), std::memory_order_release);  // commits
+    note_taken_out();
     live().store(entries, std::memory_order_relaxed);
     return old;
 }
@@ -103,15 +103,16 @@ MULTIPROCESSING_INLINE void DictState::recount() noexcept {
     DictTable& now = current();
     live().store(count(), std::memory_order_relaxed);
     now.filled = static_cast<std::uint32_t>(
-        now.slot_count - std::count(now.index(), now.index() + now.slot_count, 0u));
+        std::count_if(now.index(), now.index() + now.slot_count,
+                      [](const auto& number) { return number.load() != 0; }));
 }
 
 MULTIPROCESSING_INLINE void DictState::drop_entries(DictTable& dropped) const noexcept {
     for (std::uint32_t i = 0; i < dropped.end(); ++i) {
         DictEntry& entry = dropped.entries()[i];
         if (!entry.is_live()) continue;
-        OwnedWord(entry.key, keys_are_blobs != 0);
-        OwnedWord(entry.value.load(std::memory_order_relaxed), values_are_blobs != 0);
+        OwnedWord(entry.key_word(), keys_are_blobs());
+        OwnedWord(entry.value_word(), values_are_blobs());
     }
 }
 

@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include "multiprocessing/errors.hpp"
+#include "multiprocessing/managers/peek.hpp"
 #include "multiprocessing/managers/word.hpp"
 #include "multiprocessing/reduction.hpp"
 
@@ -98,9 +99,7 @@ inline std::uint64_t hash_of(std::span<const std::byte> bytes) noexcept {
         hash = mixed(hash ^ word);
     }
     if (at < bytes.size()) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, bytes.data() + at, bytes.size() - at);
-        hash = mixed(hash ^ word);
+        hash = mixed(hash ^ partial_word(bytes.data() + at, bytes.size() - at));
     }
     return hash;
 }
@@ -110,10 +109,25 @@ inline std::uint64_t hash_of(std::span<const std::byte> bytes) noexcept {
 [[nodiscard, gnu::cold]] KeyError no_such_text(std::string_view key);
 [[nodiscard, gnu::cold]] KeyError no_such_key_of_type(std::string_view type);
 
-/// A key in the form in which the dict looks for it.
+/// Says whether a K travels as its length and the bytes that it has in memory, as strings do.
+template <class K>
+consteval bool is_run_of_bytes() {
+    if constexpr (kind<K> == Kind::contiguous) {
+        return Pickler<typename K::value_type>::smallest != 0;
+    } else {
+        return false;
+    }
+}
+
+/// A key in the form in which the dict looks for it: the bytes that it travels as. Of a string
+/// these need not be put together: they are its length, which is not compared, and its own.
 template <class K>
 class EncodedKey {
   public:
+    /// Whether it can be compared with keys that may go meanwhile. A class whose == decides must
+    /// not see such a key, and has no say when that lies in a message.
+    static constexpr bool can_be_peeked_at = is_inline<K> || has_canonical_bytes<K>();
+
     explicit EncodedKey(const K& key) : key_(key) {
         std::uint64_t hash = 0;
         if constexpr (is_inline<K>) {
@@ -125,8 +139,8 @@ class EncodedKey {
             hash = has_canonical_bytes<K>() || std::is_floating_point_v<K> ? mixed(word_)
                                                                            : hash_by_class();
         } else {
-            builder_.archive()(key);
-            hash = has_canonical_bytes<K>() ? hash_of(builder_.content()) : hash_by_class();
+            if constexpr (!is_run) builder_.archive()(key);
+            hash = has_canonical_bytes<K>() ? hash_of(bytes()) : hash_by_class();
         }
         hash_ = hash | 1;  // 0 means that the entry was erased
     }
@@ -137,15 +151,30 @@ class EncodedKey {
 
     /// Says whether the key of an entry is equal to this one. @param word the entry's key
     [[nodiscard]] bool equals(std::uint64_t word) const {
-        if constexpr (is_inline<K> && (has_canonical_bytes<K>() || std::is_floating_point_v<K>)) {
+        if constexpr (is_word) {
             return word == word_;
         } else if constexpr (has_canonical_bytes<K>()) {
             const auto other = PayloadView(heap().at<Blob>(word)->payload()).bytes();
-            const auto own = builder_.content();
-            return other.size() == own.size() &&
-                   std::memcmp(other.data(), own.data(), own.size()) == 0;
+            const auto own = bytes();
+            return other.size() == length_size + own.size() &&
+                   (own.empty() ||
+                    std::memcmp(other.data() + length_size, own.data(), own.size()) == 0);
         } else {
             return decode<K>(word) == key_;
+        }
+    }
+
+    /// Does what equals does, without the lock.
+    [[nodiscard]] Sight peek(std::uint64_t word, const Peek& peek) const
+        requires can_be_peeked_at
+    {
+        if constexpr (is_word) {
+            return word == word_ ? Sight::yes : Sight::no;
+        } else if constexpr (is_inline<K>) {
+            if (!peek.is_true()) return Sight::unclear;
+            return equals(word) ? Sight::yes : Sight::no;
+        } else {
+            return PeekedMessage(word, peek).equals(length_size, bytes());
         }
     }
 
@@ -153,6 +182,8 @@ class EncodedKey {
     [[nodiscard]] OwnedWord take() {
         if constexpr (is_inline<K>) {
             return {word_, false};
+        } else if constexpr (is_run) {
+            return encode(key_);
         } else {
             return {heap().offset_of(&Blob::make(builder_)), true};
         }
@@ -172,9 +203,25 @@ class EncodedKey {
     }
 
   private:
+    static constexpr bool is_word =
+        is_inline<K> && (has_canonical_bytes<K>() || std::is_floating_point_v<K>);
+
+    static constexpr bool is_run =
+        !is_inline<K> && has_canonical_bytes<K>() && is_run_of_bytes<K>();
+    static constexpr std::size_t length_size = is_run ? sizeof(std::uint64_t) : 0;
+
     struct Nothing {
         explicit Nothing(std::size_t) {}
     };
+
+    /// Returns the bytes that are compared: all but the length of a run.
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        if constexpr (is_run) {
+            return std::as_bytes(std::span(key_.data(), key_.size()));
+        } else {
+            return builder_.content();
+        }
+    }
 
     [[nodiscard]] std::uint64_t hash_by_class() const {
         if constexpr (has_std_hash<K>) {
@@ -187,7 +234,7 @@ class EncodedKey {
     const K& key_;
     std::uint64_t hash_;
     std::uint64_t word_ = 0;
-    std::conditional_t<is_inline<K>, Nothing, PayloadBuilder> builder_{sizeof(Blob)};
+    std::conditional_t<is_inline<K> || is_run, Nothing, PayloadBuilder> builder_{sizeof(Blob)};
 };
 
 }  // namespace multiprocessing::detail

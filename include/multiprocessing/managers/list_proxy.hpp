@@ -90,7 +90,9 @@ class ListElement : public AccessOperators<ListElement<T>, T> {
 ///
 /// Items are copies. To change a vector in a list, use update_with, or store it again. Reading,
 /// replacing, and adding or taking at the end take the same time however long the list is.
-/// Inserting or taking elsewhere copies the list (8 bytes an item).
+/// Inserting or taking elsewhere copies the list (8 bytes an item). Reading an item takes no lock
+/// (unless it is long, or has handles): readers do not slow each other, and do not
+/// wait for a change that is going on.
 /// @par Processes One that is killed in the middle of a call leaves the list as it was before it
 /// @par Source CPython Lib/multiprocessing/managers.py, ListProxy
 template <class T>
@@ -113,12 +115,13 @@ class ListProxy {
 
     /// Returns the item at the index. @throws IndexError when there is no such item
     [[nodiscard]] T at(std::ptrdiff_t index) const {
-        detail::OwnedWord word;
-        {
-            const Lock lock(state());
-            word = copy_of(state().current().words()[state().place_of(index)]);
+        detail::ReadValue<T> value;
+        if constexpr (detail::handle_type<T>) {
+            state().read_locked(index, value);
+        } else {
+            state().read(index, value);
         }
-        return detail::decode<T>(word.get());
+        return value.take();
     }
     /// Replaces an item. @throws IndexError when there is none
     void set(std::ptrdiff_t index, const T& value) const {
@@ -200,10 +203,7 @@ class ListProxy {
         return find(value, 0, length()) != length();
     }
     /// Returns how many items there are.
-    [[nodiscard]] std::size_t size() const {
-        const Lock lock(state());
-        return length();
-    }
+    [[nodiscard]] std::size_t size() const { return state().read_length(); }
     /// Says whether there is none.
     [[nodiscard]] bool empty() const { return size() == 0; }
 

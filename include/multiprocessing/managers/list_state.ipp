@@ -36,8 +36,14 @@ MULTIPROCESSING_INLINE void ListTable::append(std::span<const std::uint64_t> mor
     size.store(at + more.size(), std::memory_order_release);
 }
 
+MULTIPROCESSING_INLINE void ListTable::append_shared(std::span<const std::uint64_t> more) noexcept {
+    std::size_t at = length();
+    for (const std::uint64_t word : more) set(at++, word, std::memory_order_relaxed);
+    size.store(at, std::memory_order_release);  // commits, if it is the list's table
+}
+
 MULTIPROCESSING_INLINE ListState::ListState(const AnyHandle& manager_handle, bool blob_items)
-    : ContainerState(object_kind, manager_handle), items_are_blobs(blob_items) {
+    : ContainerState(object_kind, manager_handle, blob_items ? 1 : 0) {
     try {
         table = heap().offset_of(&ListTable::make(0));
     } catch (...) {
@@ -51,10 +57,11 @@ MULTIPROCESSING_INLINE OwnedWord ListState::erase(std::size_t index) {
     const std::uint64_t word = now.words()[index];
     if (index + 1 == now.length()) {
         now.size.store(index, std::memory_order_release);  // commits
+        note_taken_out();
     } else {
         edit(index, 1, {});
     }
-    return {word, items_are_blobs != 0};
+    return {word, items_are_blobs()};
 }
 
 MULTIPROCESSING_INLINE void ListState::edit(std::size_t index, std::size_t count,
@@ -71,6 +78,7 @@ MULTIPROCESSING_INLINE void ListState::edit(std::size_t index, std::size_t count
 MULTIPROCESSING_INLINE ListTablePointer ListState::flip(ListTablePointer fresh) noexcept {
     ListTablePointer old(&current());
     table.store(heap().offset_of(fresh.release()), std::memory_order_release);  // commits
+    note_taken_out();
     return old;
 }
 
@@ -88,7 +96,7 @@ MULTIPROCESSING_INLINE void ListState::permute(const std::vector<std::uint64_t>&
 }
 
 MULTIPROCESSING_INLINE void ListState::destroy() noexcept {
-    for (const std::uint64_t word : current().items()) OwnedWord(word, items_are_blobs != 0);
+    for (const std::uint64_t word : current().items()) OwnedWord(word, items_are_blobs());
     deallocate(&current());
     leave_manager();
 }
@@ -104,7 +112,7 @@ MULTIPROCESSING_INLINE std::vector<OwnedWord> ListState::slice(std::ptrdiff_t st
     std::vector<OwnedWord> words;
     const ContainerLock<ListState> held(*this);
     for (const std::uint64_t word : sliced(current().items(), start, stop)) {
-        words.push_back(OwnedWord::copy_of(word, items_are_blobs != 0));
+        words.push_back(OwnedWord::copy_of(word, items_are_blobs()));
     }
     return words;
 }
@@ -121,12 +129,12 @@ MULTIPROCESSING_INLINE void ListState::splice(std::ptrdiff_t start, std::ptrdiff
     const std::vector<std::uint64_t> replaced_words(replaced.begin(), replaced.end());
     if (replaced.empty() && first == length()) {
         if (current().capacity - length() < raw.size()) grow(raw.size());
-        current().append(raw);
+        current().append_shared(raw);
     } else {
         edit(first, replaced.size(), raw);
     }
     for (auto& word : words) word.release();
-    for (const std::uint64_t word : replaced_words) old.emplace_back(word, items_are_blobs != 0);
+    for (const std::uint64_t word : replaced_words) old.emplace_back(word, items_are_blobs());
 }
 
 MULTIPROCESSING_INLINE void ListState::reverse() {
@@ -142,7 +150,7 @@ MULTIPROCESSING_INLINE std::string_view ListState::glance(std::vector<OwnedWord>
     number = length();
     const auto items = current().items();
     for (const auto word : items.first((std::min)(number, most_items + 1))) {
-        words.push_back(OwnedWord::copy_of(word, items_are_blobs != 0));
+        words.push_back(OwnedWord::copy_of(word, items_are_blobs()));
     }
     return {};
 }

@@ -61,8 +61,11 @@ class NamespaceProxy {
     /// @throws TypeError when it is of another type; the message names both types
     template <class T>
     [[nodiscard]] T get(const std::string& name) const {
-        const detail::OwnedWord word = read(name);
-        return decode<T>(name, word.get());
+        const detail::EncodedKey<std::string> key(name);
+        detail::ReadMessage<> value;
+        if (!state().read(key, value)) throw key.error();
+        return value.with_archive(
+            [&](detail::InputArchive& archive) { return decode<T>(name, archive); });
     }
 
     /// Says whether the attribute is there.
@@ -159,15 +162,13 @@ class NamespaceProxy {
         return {detail::heap().offset_of(&detail::Blob::make(builder)), true};
     }
     template <class T>
-    static T decode(const std::string& name, std::uint64_t word) {
-        detail::PayloadReader reader(detail::heap().at<detail::Blob>(word)->payload());
-        reader.archive().keep_message();
-        const auto fingerprint = reader.archive().template read<std::uint64_t>();
-        const auto type = reader.archive().template read<std::string>();
+    static T decode(const std::string& name, detail::InputArchive& archive) {
+        const auto fingerprint = archive.template read<std::uint64_t>();
+        const auto type = archive.template read<std::string>();
         if (fingerprint != detail::type_fingerprint<T>()) {
             throw_wrong_type(name, type, detail::type_name<T>());
         }
-        return reader.archive().template read<T>();
+        return archive.template read<T>();
     }
 
     detail::Handle<detail::DictState> handle_;

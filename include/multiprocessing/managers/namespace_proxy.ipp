@@ -12,9 +12,7 @@
 namespace multiprocessing {
 
 MULTIPROCESSING_INLINE bool NamespaceProxy::has(const std::string& name) const {
-    const detail::EncodedKey<std::string> key(name);
-    const Lock lock(state());
-    return state().find(key) != nullptr;
+    return state().contains(detail::EncodedKey<std::string>(name));
 }
 
 MULTIPROCESSING_INLINE void NamespaceProxy::del(const std::string& name) const {
@@ -30,7 +28,7 @@ MULTIPROCESSING_INLINE std::vector<std::string> NamespaceProxy::names() const {
     std::vector<std::string> names;
     const Lock lock(state());
     state().for_each([&](const detail::DictEntry& entry) {
-        names.push_back(detail::decode<std::string>(entry.key));
+        names.push_back(detail::decode<std::string>(entry.key_word()));
     });
     return names;
 }

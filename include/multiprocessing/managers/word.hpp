@@ -38,6 +38,22 @@ struct Blob : SharedObject {
 };
 static_assert(sizeof(Blob) == sizeof(SharedObject));
 
+/// Returns 1 to 7 bytes as a word. As a memcpy of so few it would be a call, and a wait for what it
+/// has stored.
+inline std::uint64_t partial_word(const std::byte* bytes, std::size_t count) noexcept {
+    if (count >= 4) {
+        std::uint32_t first = 0;
+        std::uint32_t last = 0;
+        std::memcpy(&first, bytes, 4);
+        std::memcpy(&last, bytes + count - 4, 4);
+        return first | std::uint64_t{last} << 8 * (count - 4);
+    }
+    const auto byte = [&](std::size_t at) {
+        return std::to_integer<std::uint64_t>(bytes[at]) << 8 * at;
+    };
+    return byte(0) | byte(count / 2) | byte(count - 1);
+}
+
 /// Says whether values of T are words themselves.
 template <class T>
 inline constexpr bool is_inline = bitwise<T> && sizeof(T) <= sizeof(std::uint64_t);

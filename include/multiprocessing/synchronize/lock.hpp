@@ -45,7 +45,7 @@ struct LockState : SharedObject {
         : SharedObject(kind, is_recursive) {}
 
     /// Returns whether it is an RLock.
-    [[nodiscard]] bool is_recursive() const noexcept { return flag(); }
+    [[nodiscard]] bool is_recursive() const noexcept { return has_flag(1); }
     /// How often its holder must release it.
     [[nodiscard]] std::atomic<std::uint32_t>& depth() noexcept { return extra; }
     [[nodiscard]] const std::atomic<std::uint32_t>& depth() const noexcept { return extra; }
