@@ -90,7 +90,8 @@ void destroy_content(SharedObject& object, Destroyer destroy) noexcept;
 inline void destroy_object(SharedObject& object) noexcept {
     const Destroyer destroy = destroyer_of(object);
     if (destroy != nullptr) return destroy_content(object, destroy);
-    deallocate(&object, object.has_flag(1));  // which large objects have where others of the size come
+    deallocate(&object,
+               object.has_flag(1));  // which large objects have where others of the size come
 }
 
 /// Drops a reference where others may have one too, or may have inherited one.

@@ -204,7 +204,7 @@ MULTIPROCESSING_INLINE PageRuns::Run PageRuns::take_from_frontier(std::uint32_t 
 MULTIPROCESSING_INLINE void PageRuns::note_used(std::uint32_t pages) noexcept {
     if (pages <= most_little) return;
     state_.used_pages += pages;
-    state_.most_used = std::max(state_.most_used, state_.used_pages);
+    state_.most_used = (std::max)(state_.most_used, state_.used_pages);
 }
 
 MULTIPROCESSING_INLINE void PageRuns::note_unused(std::uint32_t pages) noexcept {
@@ -212,8 +212,8 @@ MULTIPROCESSING_INLINE void PageRuns::note_unused(std::uint32_t pages) noexcept 
 }
 
 MULTIPROCESSING_INLINE std::uint64_t PageRuns::most_resting(std::uint64_t most) const noexcept {
-    const std::uint64_t lately = 2 * std::max(state_.most_used, state_.most_used_before);
-    return std::max<std::uint64_t>(std::min(lately, most), warm_limit);
+    const std::uint64_t lately = 2 * (std::max)(state_.most_used, state_.most_used_before);
+    return std::max<std::uint64_t>((std::min)(lately, most), warm_limit);
 }
 
 /// Returns the first class from `from` on that has runs.

@@ -97,14 +97,14 @@ struct DictTable {
     template <class Key>
     Sight peek(const Key& key, const Peek& peek, std::uint64_t& value) {
         const auto room = stale_load<std::uint32_t>(&capacity);
-        const std::uint32_t slots = stale_load<std::uint32_t>(&slot_count);
+        const std::uint32_t index_size = stale_load<std::uint32_t>(&slot_count);
         const std::uint32_t last = stale_load<std::uint32_t>(&used);
         // From here on all places are in the table, or in what it has become.
         if (!peek.is_true()) return Sight::unclear;
         const auto* const numbers = reinterpret_cast<const std::uint32_t*>(entries() + room);
         std::uint64_t place = key.hash() >> 1;
-        for (std::uint32_t left = slots; left != 0; --left, ++place) {
-            const auto number = stale_load<std::uint32_t>(numbers + (place & (slots - 1)));
+        for (std::uint32_t left = index_size; left != 0; --left, ++place) {
+            const auto number = stale_load<std::uint32_t>(numbers + (place & (index_size - 1)));
             if (number == 0) break;
             if (number > last) continue;
             const DictEntry& entry = entries()[number - 1];
