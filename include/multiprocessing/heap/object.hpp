@@ -41,6 +41,8 @@ enum class ObjectKind : std::uint8_t {
 struct SharedObject {
     static constexpr std::uint32_t in_limbo = std::uint32_t{1} << 31;
     static constexpr unsigned birth_bits = 48;
+    /// A flag: its pages may rest when it ends, see PageRuns::give_back, for others like it come.
+    static constexpr std::uint8_t rests = 128;
     /// The birth of objects that only other objects have handles on: no fork copies those handles.
     static constexpr std::uint64_t never_inherited = (std::uint64_t{1} << birth_bits) - 1;
 
@@ -51,7 +53,7 @@ struct SharedObject {
                                                //     ObjectKind << 56
     std::atomic<std::uint64_t> remains{0};     // 16  see Remains in object.ipp
 
-    /// @param flags eight bits of the derived type's, which do not change
+    /// @param flags `rests`, and seven bits of the derived type's, which do not change
     explicit SharedObject(ObjectKind kind, std::uint8_t flags = 0) noexcept
         : nature(std::uint64_t{flags} << birth_bits | static_cast<std::uint64_t>(kind) << 56) {}
 
@@ -90,8 +92,7 @@ void destroy_content(SharedObject& object, Destroyer destroy) noexcept;
 inline void destroy_object(SharedObject& object) noexcept {
     const Destroyer destroy = destroyer_of(object);
     if (destroy != nullptr) return destroy_content(object, destroy);
-    deallocate(&object,
-               object.has_flag(1));  // which large objects have where others of the size come
+    deallocate(&object, object.has_flag(SharedObject::rests));
 }
 
 /// Drops a reference where others may have one too, or may have inherited one.

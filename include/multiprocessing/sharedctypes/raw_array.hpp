@@ -36,7 +36,7 @@ struct RawArrayState : SharedObject {
 
     /// @param is_passing whether its pages may rest when it ends: others like it will come
     explicit RawArrayState(std::uint64_t count, bool is_passing = false) noexcept
-        : SharedObject(ObjectKind::plain, is_passing), size(count) {}
+        : SharedObject(ObjectKind::plain, is_passing ? rests : 0), size(count) {}
 
     /// Makes a state with `count` zeroed elements of `item` bytes. @throws std::bad_alloc
     static Handle<RawArrayState> make(std::size_t count, std::size_t item, std::size_t alignment,
