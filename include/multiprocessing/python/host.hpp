@@ -83,6 +83,7 @@ class Host {
                   const Args&... arguments)
         : Host(address, options,
                std::vector<detail::GuestArgument>{detail::pythons::argument_of(arguments)...}) {}
+    /// Takes over what the other does; the other is closed then.
     Host(Host&&) noexcept = default;
     /// Closes its own, and takes the other's over.
     Host& operator=(Host&& other) noexcept {
@@ -92,6 +93,7 @@ class Host {
         }
         return *this;
     }
+    /// Closes.
     ~Host() { close(); }
 
     /// Lets no more guests in. A second call does nothing.
