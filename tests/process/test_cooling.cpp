@@ -29,6 +29,15 @@ std::size_t memory() { return mp::detail::heap().segment().memory(); }
 Bytes give_back(const Bytes& bytes) { return bytes; }
 std::size_t size_of(const Bytes& bytes) { return bytes.size(); }
 
+template <class Call>
+long page_faults_of(Call call) {
+    rusage begin{}, end{};
+    ::getrusage(RUSAGE_SELF, &begin);
+    call();
+    ::getrusage(RUSAGE_SELF, &end);
+    return end.ru_minflt - begin.ru_minflt;
+}
+
 /// Sends a message of 32 MiB and receives it.
 void pass(mp::Queue<Bytes>& queue) {
     queue.put(Bytes(32 * mib));
@@ -57,16 +66,9 @@ TEST_CASE("A message takes the pages of the one before", "[cooling]") {
     mp::detail::keep_heap_warm();
     mp::Queue<Bytes> queue;
     const Bytes bytes(32 * mib);
-    const auto faults_of_put = [&] {
-        rusage begin{}, end{};
-        ::getrusage(RUSAGE_SELF, &begin);
-        queue.put(bytes);
-        ::getrusage(RUSAGE_SELF, &end);
-        return end.ru_minflt - begin.ru_minflt;
-    };
     // On a slow machine the pages may have gone meanwhile; not each time.
     CHECK(eventually([&] {
-        const long faults = faults_of_put();
+        const long faults = page_faults_of([&] { queue.put(bytes); });
         (void)queue.get();
         return faults < 100;
     }));
@@ -100,16 +102,11 @@ TEST_CASE("As many messages as a queue holds leave their pages to the next ones"
     mp::Queue<Bytes> queue;
     constexpr int held = 64;
     const Bytes bytes(mib / 16);
-    const auto faults_of_filling = [&] {
-        rusage begin{}, end{};
-        ::getrusage(RUSAGE_SELF, &begin);
-        for (int i = 0; i < held; ++i) queue.put(bytes);
-        ::getrusage(RUSAGE_SELF, &end);
-        return end.ru_minflt - begin.ru_minflt;
-    };
     // Of 1,024 pages. On a slow machine they may have gone meanwhile; not each time.
     CHECK(eventually([&] {
-        const long faults = faults_of_filling();
+        const long faults = page_faults_of([&] {
+            for (int i = 0; i < held; ++i) queue.put(bytes);
+        });
         for (int i = 0; i < held; ++i) (void)queue.get();
         return faults < 200;
     }));
