@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -45,6 +46,8 @@ class ClientWatch {
     [[nodiscard]] ClientPointer watch(pid_t pid);
 
     Descriptor epoll_;
+    /// Clients of this machine have been seen whose processes cannot: those of another container.
+    std::atomic<bool> has_strangers_{false};
     std::mutex mutex_;
     std::map<std::uint64_t, std::weak_ptr<ManagerClient>> clients_;  // by number
     std::uint64_t latest_number_ = 0;

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -105,27 +106,41 @@ inline void unmap(sockaddr_storage& address) {
     std::memcpy(&address, &v4, sizeof v4);
 }
 
-inline pid_t process_at_peer(int fd, const std::vector<pid_t>& likely) {
+/// The addresses of the two ends of a connection.
+struct SocketEnds {
     sockaddr_storage peer{};
     sockaddr_storage own{};
-    socklen_t peer_size = sizeof peer;
-    socklen_t own_size = sizeof own;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) return 0;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) != 0) return 0;
-    if (peer.ss_family == AF_UNIX) {
+};
+
+/// Returns nothing for what is not connected any more.
+inline std::optional<SocketEnds> ends_of_socket(int fd) {
+    SocketEnds ends;
+    socklen_t peer_size = sizeof ends.peer;
+    socklen_t own_size = sizeof ends.own;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&ends.peer), &peer_size) != 0 ||
+        ::getsockname(fd, reinterpret_cast<sockaddr*>(&ends.own), &own_size) != 0) {
+        return std::nullopt;
+    }
+    unmap(ends.peer);
+    unmap(ends.own);
+    return ends;
+}
+
+inline pid_t process_at_peer(int fd, const std::vector<pid_t>& likely) {
+    const auto ends = ends_of_socket(fd);
+    if (!ends) return 0;
+    const sa_family_t family = ends->peer.ss_family;
+    if (family == AF_UNIX) {
         ucred credentials{};
         socklen_t size = sizeof credentials;
         const int failed = ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size);
         return failed == 0 ? credentials.pid : 0;
     }
-    unmap(peer);
-    unmap(own);
-    if (peer.ss_family != AF_INET && peer.ss_family != AF_INET6) return 0;
-    const std::string local = address_in_proc(peer);
-    const std::string remote = address_in_proc(own);
-    unsigned long inode = 0;
-    if (peer.ss_family == AF_INET) inode = inode_of_socket("/proc/net/tcp", local, remote);
-    if (peer.ss_family == AF_INET6) inode = inode_of_socket("/proc/net/tcp6", local, remote);
+    if (family != AF_INET && family != AF_INET6) return 0;
+    const std::string local = address_in_proc(ends->peer);
+    const std::string remote = address_in_proc(ends->own);
+    const char* const table = family == AF_INET ? "/proc/net/tcp" : "/proc/net/tcp6";
+    const unsigned long inode = inode_of_socket(table, local, remote);
     return inode == 0 ? 0 : process_with_socket(inode, likely);
 }
 
@@ -142,10 +157,23 @@ inline std::vector<pid_t> ClientWatch::known_pids() {
     return pids;
 }
 
-/// Says whether the other end of a connection is closed.
-inline bool is_hung_up(int fd) noexcept {
+/// Says whether the other end of a connection is closed, or will be in so many milliseconds.
+inline bool is_hung_up(int fd, int patience = 0) noexcept {
     pollfd entry{fd, POLLRDHUP, 0};
-    return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    return ::poll(&entry, 1, patience) > 0 &&
+           (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/// Says whether both ends of a connection have one IP address: they are on one machine.
+inline bool is_within_machine(int fd) {
+    const auto ends = ends_of_socket(fd);
+    if (!ends || ends->peer.ss_family != ends->own.ss_family) return false;
+    if (ends->peer.ss_family != AF_INET && ends->peer.ss_family != AF_INET6) return false;
+    const auto host = [](const sockaddr_storage& end) {
+        const std::string address = address_in_proc(end);
+        return address.substr(0, address.find(':'));
+    };
+    return host(ends->peer) == host(ends->own);
 }
 
 inline ClientPointer ClientWatch::client_of(int fd) {
@@ -157,8 +185,11 @@ inline ClientPointer ClientWatch::client_of(int fd) {
         if (client == nullptr) client = watch(pid);
     }
     // It was there while its process was looked up; so that was the right one, or there is none
-    // here.
-    if (is_hung_up(fd)) throw EOFError("the client has ended");
+    // here, or it is between losing its descriptors and closing its sockets, as exit(2) goes.
+    const bool may_end = pid == 0 && is_within_machine(fd);
+    const int patience = !may_end ? 0 : has_strangers_.load() ? 1 : 50;
+    if (is_hung_up(fd, patience)) throw EOFError("the client has ended");
+    if (may_end) has_strangers_.store(true);
     return client;
 }
 
