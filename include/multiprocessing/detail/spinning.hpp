@@ -8,6 +8,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -31,15 +32,24 @@ inline std::uint64_t monotonic_now() noexcept {
 class SpinBudget {
   public:
     /// Spins until `has_come()`. @returns whether it has, false when it is time to sleep
+    /// @param pauses between two looks, at last. They leave the cache line with the thread that is
+    ///               waited for, which would otherwise fetch it back for every step it takes
     template <class HasCome>
-    bool spin(HasCome has_come) noexcept {
+    bool spin(HasCome has_come, int pauses = 1) noexcept(noexcept(has_come())) {
         if (!spinning_helps()) return has_come();
+        // What comes at once costs no look at the clock, and teaches nothing.
+        for (int look = 0, length = 4; look < looks_at_once; ++look) {
+            length = (std::min)(length, pauses);
+            for (int i = 0; i < length; ++i) spin_pause();
+            if (has_come()) return true;
+            length *= 2;
+        }
         const std::uint64_t begin = monotonic_now();
         const std::uint64_t budget = next_budget();
         for (;;) {
-            for (int look = 0; look < looks_a_clock; ++look) {
+            for (int look = 0; look < looks_a_clock / pauses + 1; ++look) {
+                for (int i = 0; i < pauses; ++i) spin_pause();
                 if (has_come()) return learn(10 * (monotonic_now() - begin)), true;
-                spin_pause();
             }
             if (monotonic_now() - begin >= budget) return learn(0), false;
         }
@@ -49,14 +59,18 @@ class SpinBudget {
     // nanoseconds; longer than a thread takes to wake up on an idle core. If each side fell asleep
     // before the other was awake, neither would ever find the other awake again.
     static constexpr std::uint64_t least = 12'000;
-    static constexpr std::uint64_t most = 50'000;  // about what a wake-up costs
-    static constexpr std::uint32_t trial = 64;     // one spin in so many may last for `most`
+    static constexpr std::uint64_t most = 200'000;  // as long as a few wake-ups
+    // So many spins in a row, of so many, may last for `most`. A single one would not do where both
+    // sides sleep: each of them has to find that it pays before the other gives it up again.
+    static constexpr std::uint32_t trials = 8;
+    static constexpr std::uint32_t trials_of = 512;
+    static constexpr int looks_at_once = 4;
     static constexpr int looks_a_clock = 16;
 
     std::uint64_t next_budget() noexcept {
         const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
         turns_.store(turn + 1, std::memory_order_relaxed);
-        return turn % trial == 0 ? most : budget_.load(std::memory_order_relaxed);
+        return turn % trials_of < trials ? most : budget_.load(std::memory_order_relaxed);
     }
     [[gnu::hot]] void learn(std::uint64_t lesson) noexcept {
         const std::uint64_t budget = (3 * budget_.load(std::memory_order_relaxed) + lesson) / 4;

@@ -23,6 +23,7 @@ MULTIPROCESSING_INLINE bool strict_overcommit() {
 MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero,
                                                     std::size_t filled) {
     constexpr std::size_t worth_asking = std::size_t{64} << 20;
+    constexpr std::size_t most_filled_pages = 16;  // it takes all of its pages at once
     constexpr std::uint32_t most_spare_pages = LargeBlocksState::most_spare_pages;
     if (size > segment_.size()) throw std::bad_alloc();
     if (size >= worth_asking && size > available_memory()) throw std::bad_alloc();
@@ -36,7 +37,7 @@ MULTIPROCESSING_INLINE Offset LargeBlocks::allocate(std::size_t size, bool* zero
     if (run.first == 0) run = take_run(pages);
     runs_.map_or_give_back(run, size);
     if (!run.has_pages) {
-        const bool needs_all = pages <= most_spare_pages || strict_overcommit();
+        const bool needs_all = pages <= most_filled_pages || strict_overcommit();
         const std::size_t reserved = needs_all ? size : filled;
         if (reserved != 0) runs_.reserve_or_give_back(run, reserved);
     }

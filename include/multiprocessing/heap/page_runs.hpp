@@ -12,7 +12,7 @@
 // A free run is warm or cold. A warm one has kept its pages, because new pages cost ten times what
 // it costs to fill them (1 MiB through a queue: 850 µs instead of 40); a cold one has none. Warm
 // runs keep their size, for the next request of it. A few of each size (where there is a
-// HeapCooling, eight times as many) and 8 MiB in all may stay; beyond that, those that were freed
+// HeapCooling, eight times as many) and 6 MiB in all may stay; beyond that, those that were freed
 // first become cold: at once, or after a moment's rest where there is a HeapCooling. Only cold runs
 // are joined.
 // SPDX-License-Identifier: MIT
@@ -159,11 +159,11 @@ class PageRuns {
     void give_back(std::uint32_t first, bool may_rest = false) noexcept;
 
     /// Takes the pages from the warm runs that have not been needed for cooling_pause or longer,
-    /// until 8 MiB are left. @returns whether more than that is warm
+    /// until 6 MiB are left. @returns whether more than that is warm
     bool cool() noexcept;
     static constexpr std::uint64_t cooling_pause = 400;  // ms
 
-    /// Takes the pages from warm runs until 8 MiB are left.
+    /// Takes the pages from warm runs until 6 MiB are left.
     void cool_at_once() noexcept;
 
     /// Gives a run back that was taken but not touched.

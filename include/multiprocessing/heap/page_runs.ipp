@@ -18,7 +18,7 @@
 
 namespace multiprocessing::detail {
 
-inline constexpr std::uint32_t warm_limit = (8 << 20) / page_size;
+inline constexpr std::uint32_t warm_limit = (6 << 20) / page_size;
 /// Up to so many pages a run is little: it does not count among those in use, and spans are all
 /// little.
 inline constexpr std::uint32_t most_little = warm_limit / 64;
@@ -61,7 +61,7 @@ MULTIPROCESSING_INLINE void PageRuns::give_back(std::uint32_t first, bool may_re
         may_rest ? heap_cooling.load(std::memory_order_acquire) : nullptr;
     // Looked up without the lock, for the first time takes system calls.
     const std::uint64_t most_at_all = cooling != nullptr ? cooling->most_pages() : 0;
-    bool is_kept = 2 * pages <= warm_limit || 2 * std::uint64_t{pages} <= most_at_all;
+    bool is_kept = 3 * pages <= 2 * warm_limit || 2 * std::uint64_t{pages} <= most_at_all;
     bool is_much = false;
     std::uint64_t most = warm_limit;
     if (is_kept) {

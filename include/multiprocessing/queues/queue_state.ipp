@@ -15,6 +15,7 @@
 
 #include "multiprocessing/detail/futex.hpp"
 #include "multiprocessing/detail/linkage.hpp"
+#include "multiprocessing/detail/spinning.hpp"
 #include "multiprocessing/errors.hpp"
 #include "multiprocessing/heap.hpp"
 #include "multiprocessing/reduction/archive/payload.hpp"
@@ -35,6 +36,9 @@ inline bool take_end_lock(LockWord& lock, const Deadline& deadline) {
     return lock.acquire(Deadline(left), Abandoned::repair);
 }
 
+/// How long the threads of this process should spin for the other ends of their queues.
+inline constinit SpinBudget queue_spinning;
+
 /// Waits until the other end of the line seems to have moved.
 /// @param slept set when the caller was asleep
 /// @returns false when the deadline was first
@@ -45,7 +49,8 @@ bool wait_for_end(LineEnd& end, const Deadline& deadline, bool& slept, Ready rea
         if (slept) end.lock.watch();
         return false;
     }
-    if (!slept && spin_until(ready)) return true;
+    constexpr int pauses = 32;  // a microsecond or two
+    if (!slept && queue_spinning.spin(ready, pauses)) return true;
     const std::uint32_t event = end.event.load(std::memory_order_acquire);
     end.lock.watch();
     if (ready()) return true;
