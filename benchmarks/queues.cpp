@@ -4,11 +4,13 @@
 #include <multiprocessing/queues.hpp>
 #include <multiprocessing/sharedctypes.hpp>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <boost/interprocess/ipc/message_queue.hpp>
+#include <boost/lockfree/spsc_queue.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -110,6 +112,33 @@ double stream_through_message_queue() {
             unsigned priority = 0;
             for (long i = 0; i < items; ++i) queue.receive(&item, sizeof(item), size, priority);
         });
+}
+
+/// A ring that one may fill and one may empty. Nobody goes on when one of them is killed.
+double stream_through_ring() {
+    using Ring = boost::lockfree::spsc_queue<Item, boost::lockfree::capacity<1000>>;
+    void* const place =
+        ::mmap(nullptr, sizeof(Ring), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED) std::abort();
+    Ring& ring = *new (place) Ring;
+    const double time = with_child(
+        items,
+        [&ring] {
+            const Item item{};
+            for (long i = 0; i < items; ++i) {
+                while (!ring.push(item)) {
+                }
+            }
+        },
+        [&] {
+            Item item{};
+            for (long i = 0; i < items; ++i) {
+                while (!ring.pop(item)) {
+                }
+            }
+        });
+    ::munmap(place, sizeof(Ring));
+    return time;
 }
 
 double stream_through_pipe() {
@@ -304,6 +333,7 @@ int main(int argc, char** argv) {
     const measure::Contender copies{"two memcpys", copy_twice};
     run.take_turns("queue/64 B", rounds,
                    {unbounded,
+                    {"Boost spsc_queue", stream_through_ring},
                     {"Boost message_queue", stream_through_message_queue},
                     {"a raw pipe", stream_through_pipe}});
     const measure::Contender one_by_one{"one by one", unbounded.measure};

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import time
 
-from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, UNITS
+from rows import BASE_UNITS, COMPILERS, OURS, PLOTS, ROWS, SECTIONS, STANDARD, UNITS, WHY
 
 HERE = pathlib.Path(__file__).parent
-PROGRAMS = ["starts", "pool", "peers", "queues", "pipes", "locks", "inside", "managers",
+PROGRAMS = ["starts", "pool", "payloads", "peers", "queues", "pipes", "locks", "inside", "managers",
              "shared_objects", "heap", "remote", "python", "mpi", "nodes", "compile"]
 
 
@@ -159,6 +159,16 @@ def table_lines(samples):
                    {True: "yes", False: "NO", None: ""}[verdict]]
 
 
+def missed_lines(samples):
+    """A list of the goals that are missed, and why, as Markdown."""
+    missed = [(section, row) for section, rows in SECTIONS.items() for row in rows
+              if row.goal and row.goal.is_reached(samples.medians(row.key)) is False]
+    if missed:
+        yield "\n## Goals that are missed\n\n"
+    for section, row in missed:
+        yield f"- {section}, {row.title}: {WHY.get(row.key, 'it is not known why.')}\n"
+
+
 def print_table(lines, file=sys.stdout):
     lines = list(lines)
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
@@ -210,6 +220,7 @@ def write_pages(folder, outcome, samples):
               f"{outcome['compiler']}, Python {outcome['python']}. [All plots](plots.md).\n",
               file=file)
         print_table(table_lines(samples), file)
+        print("".join(missed_lines(samples)), end="", file=file)
     with open(folder / "plots.md", "w", encoding="utf-8") as file:
         print("# Plots\n\nOf the figures in [the table](README.md): medians, on logarithmic axes.",
               file=file)
