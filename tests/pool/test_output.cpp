@@ -58,7 +58,9 @@ int print(int x) {
     return x;
 }
 void print_and_die(int x) {
-    std::printf("last words %d\n", x);
+    // glibc puts a text into the stream's buffer in two ways.
+    if (x % 2 == 0) std::printf("last words %d\n", x);
+    if (x % 2 != 0) std::puts(("last words " + std::to_string(x)).c_str());
     std::raise(SIGKILL);
 }
 int print_and_fail(int x) {
@@ -126,9 +128,15 @@ TEMPLATE_TEST_CASE("Workers print to files of their own", "[pool]", START_METHOD
 TEMPLATE_TEST_CASE("What a killed worker has printed is in its file", "[pool]", START_METHODS) {
     const Tidy tidy;
     const Folder folder;
+    // A forked worker gets a stream that the program has used, with a buffer for whole blocks.
+    std::puts("printed by the program");
+    std::fflush(stdout);
     mp::BasicPool<TestType> pool({.processes = 2, .retries = 1, .stdout_file = folder / "all"});
-    REQUIRE_THROWS_AS(pool.apply(print_and_die, 7), mp::WorkerLost);
-    REQUIRE(folder.texts().at("all") == "last words 7\nlast words 7\n");
+    for (const int x : {6, 7}) {
+        REQUIRE_THROWS_AS(pool.apply(print_and_die, x), mp::WorkerLost);
+        std::string words = "last words " + std::to_string(x) + "\n";
+        REQUIRE_THAT(folder.texts().at("all"), Catch::Matchers::EndsWith(words + words));
+    }
 }
 
 TEMPLATE_TEST_CASE("Both streams may share a file, and workers append to what is there", "[pool]",

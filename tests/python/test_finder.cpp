@@ -106,7 +106,7 @@ TEST_CASE("An activated virtual environment is used", "[python]") {
         WARN("not tested: " << error.what());
         return;
     }
-    const Settings settings{{"VIRTUAL_ENV", folder / "env"}};
+    const Settings settings{{"VIRTUAL_ENV", folder / "env"}, {"MULTIPROCESSING_PYTHON", ""}};
     CHECK(told_by(settings, prefix) == folder / "env");
     CHECK(told_by(settings, executable) == folder / "env/bin/python3");
     CHECK(told_by(settings, names_and_numbers) == "(1.5, [1])");

@@ -96,16 +96,10 @@ class PythonServer : public PythonProgram {
     PythonServer(const std::string& python, const std::string& script, bool tcp)
         : PythonProgram(python,
                         std::string(script) + "\nserver = manager.get_server()\n"
-                                              "a = server.address\n"
-                                              "say(*([a] if isinstance(a, str) else a))\n"
+                                              "say_address(server.address)\n"
                                               "server.serve_forever()\n",
-                        {tcp ? "tcp" : "unix"}) {
-        const std::string text = line();
-        const std::size_t space = text.find(' ');
-        address_ = space == std::string::npos
-                       ? Address(text)
-                       : Address(text.substr(0, space), std::stoi(text.substr(space + 1)));
-    }
+                        {tcp ? "tcp" : "unix"}),
+          address_(address_in(line())) {}
     [[nodiscard]] const Address& address() const { return address_; }
 
   private:

@@ -10,15 +10,8 @@ namespace {
 PythonProgram listener_in(const std::string& python, std::string_view rest, const char* options) {
     return PythonProgram(python, "listener = Listener(" + std::string(options) +
                                      ")\n"
-                                     "address = listener.address\n"
-                                     "if isinstance(address, tuple): say(*address)\n"
-                                     "else: say(address)\n" +
+                                     "say_address(listener.address)\n" +
                                      std::string(rest));
-}
-Address address_in(const std::string& line) {
-    const std::size_t space = line.find(' ');
-    if (space == std::string::npos) return line;
-    return {line.substr(0, space), std::stoi(line.substr(space))};
 }
 
 }  // namespace
@@ -60,7 +53,7 @@ TEST_CASE("Client: a Python Listener without authkey", "[remote]") {
         const Watchdog watchdog(60);
         PythonProgram program =
             listener_in(python, "c = listener.accept(); c.send_bytes(c.recv_bytes())\n", "");
-        mp::Connection connection = Client(program.line(), {.authkey = std::nullopt});
+        mp::Connection connection = Client(address_in(program.line()), {.authkey = std::nullopt});
         connection.send_bytes("plain");
         CHECK(connection.recv_bytes() == "plain");
         CHECK(program.join() == 0);
@@ -78,7 +71,7 @@ TEST_CASE("Client: challenges of every Python by hand, in both roles", "[remote]
                                             "try: connection.deliver_challenge(c, b'other')\n"
                                             "except AuthenticationError: say('refused')\n",
                                             "");
-        mp::Connection end = Client(program.line(), {.authkey = std::nullopt});
+        mp::Connection end = Client(address_in(program.line()), {.authkey = std::nullopt});
         mp::connection::deliver_challenge(end, "key");
         mp::connection::answer_challenge(end, "key");
         CHECK_THROWS_AS(mp::connection::answer_challenge(end, "key"), mp::AuthenticationError);

@@ -18,6 +18,38 @@
 
 namespace multiprocessing::detail {
 
+/// The type as which fmt formats a text or a number: the core of fmt has no formatters but these
+/// since fmt 10. Those of the other types come with <fmt/format.h>, which is included later, and a
+/// class must not have asked for one before.
+template <class T>
+struct FormattedAs {
+    using type = T;
+};
+template <class T>
+    requires std::is_same_v<T, signed char> || std::is_same_v<T, short>
+struct FormattedAs<T> {
+    using type = int;
+};
+template <class T>
+    requires std::is_same_v<T, unsigned char> || std::is_same_v<T, unsigned short>
+struct FormattedAs<T> {
+    using type = unsigned;
+};
+template <>
+struct FormattedAs<long> {
+    using type = long long;
+};
+template <>
+struct FormattedAs<unsigned long> {
+    using type = unsigned long long;
+};
+template <>
+struct FormattedAs<std::string> {
+    using type = fmt::string_view;
+};
+template <class T>
+using formatted_as = typename FormattedAs<T>::type;
+
 /// Formats a text or a number as fmt does.
 template <class T>
 fmt::format_context::iterator format_natively(const fmt::formatter<T>& formatter, const T& value,
@@ -25,7 +57,7 @@ fmt::format_context::iterator format_natively(const fmt::formatter<T>& formatter
 
 /// Whether the compiled library has format_natively for the type.
 template <class T>
-concept formatted_natively = std::is_arithmetic_v<T> || std::is_same_v<T, std::string>;
+concept formatted_natively = std::is_arithmetic_v<T> || std::is_same_v<T, fmt::string_view>;
 
 /// Formats a value for the classes below.
 template <class T, class FormatContext>
@@ -52,23 +84,25 @@ struct is_range<T, Char> {
 
 /// Prints the text of an object, with the format specifications of a string.
 template <multiprocessing::detail::has_text T>
-struct formatter<T> : formatter<std::string> {
+struct formatter<T> : formatter<string_view> {
     // Otherwise an object in a range would be printed in quotes, as a string in a range is.
     void set_debug_format(bool) = delete;
 
     template <class FormatContext>
     auto format(const T& object, FormatContext& context) const {
-        return multiprocessing::detail::format_value<std::string>(*this, text_of(object), context);
+        const std::string text = text_of(object);
+        return multiprocessing::detail::format_value<string_view>(*this, text, context);
     }
 };
 
 /// Prints a value that lies elsewhere, with the format specifications of the value's type.
 template <multiprocessing::detail::stands_for_value T>
-struct formatter<T> : formatter<typename T::accessed_type> {
+struct formatter<T> : formatter<multiprocessing::detail::formatted_as<typename T::accessed_type>> {
     template <class FormatContext>
     auto format(const T& access, FormatContext& context) const {
-        return multiprocessing::detail::format_value<typename T::accessed_type>(
-            *this, access.load(), context);
+        using As = multiprocessing::detail::formatted_as<typename T::accessed_type>;
+        const typename T::accessed_type value = access.load();
+        return multiprocessing::detail::format_value<As>(*this, value, context);
     }
 };
 

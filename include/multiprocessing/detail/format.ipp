@@ -7,8 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <string>
-
 #include "multiprocessing/detail/linkage.hpp"
 
 namespace multiprocessing::detail {
@@ -25,20 +23,14 @@ fmt::format_context::iterator format_natively(const fmt::formatter<T>& formatter
                                                            fmt::format_context&);
 MULTIPROCESSING_FORMATS(bool)
 MULTIPROCESSING_FORMATS(char)
-MULTIPROCESSING_FORMATS(signed char)
-MULTIPROCESSING_FORMATS(unsigned char)
-MULTIPROCESSING_FORMATS(short)
-MULTIPROCESSING_FORMATS(unsigned short)
 MULTIPROCESSING_FORMATS(int)
 MULTIPROCESSING_FORMATS(unsigned)
-MULTIPROCESSING_FORMATS(long)
-MULTIPROCESSING_FORMATS(unsigned long)
 MULTIPROCESSING_FORMATS(long long)
 MULTIPROCESSING_FORMATS(unsigned long long)
 MULTIPROCESSING_FORMATS(float)
 MULTIPROCESSING_FORMATS(double)
 MULTIPROCESSING_FORMATS(long double)
-MULTIPROCESSING_FORMATS(std::string)
+MULTIPROCESSING_FORMATS(fmt::string_view)
 #undef MULTIPROCESSING_FORMATS
 #endif
 

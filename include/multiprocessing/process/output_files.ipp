@@ -48,8 +48,11 @@ MULTIPROCESSING_INLINE void redirect_output(const OutputFiles& files, std::strin
     };
     if (!files.stdout_file.empty()) {
         redirect(STDOUT_FILENO, name_of(files.stdout_file));
-        // A process that is killed cannot write what it holds back.
-        std::setvbuf(stdout, nullptr, _IOLBF, 0);
+        // A process that is killed cannot write what it holds back. With a buffer of its own: where
+        // a forked process has a stream that was used before, glibc would go on filling the old one
+        // (puts(); since 2.37 printf() too).
+        static char buffer[BUFSIZ];
+        std::setvbuf(stdout, buffer, _IOLBF, sizeof buffer);
     }
     if (!files.stderr_file.empty()) redirect(STDERR_FILENO, name_of(files.stderr_file));
 }

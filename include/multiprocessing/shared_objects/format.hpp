@@ -25,7 +25,8 @@ struct formatter<multiprocessing::shared::string> : formatter<string_view> {
     /// Prints the characters.
     template <class FormatContext>
     auto format(const multiprocessing::shared::string& text, FormatContext& context) const {
-        return formatter<string_view>::format(string_view(text.data(), text.size()), context);
+        return multiprocessing::detail::format_value<string_view>(
+            *this, string_view(text.data(), text.size()), context);
     }
 };
 
