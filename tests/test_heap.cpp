@@ -47,9 +47,8 @@ struct Counted : SharedObject {
 
 struct CountedFixture {
     CountedFixture() {
-        destroyers[static_cast<std::size_t>(ObjectKind::test)] = [](SharedObject& object) noexcept {
-            static_cast<Counted&>(object).destroyed->fetch_add(1);
-        };
+        is_able = true;
+        destroyers[static_cast<std::size_t>(ObjectKind::test)] = &destroyer;
     }
     Handle<Counted> make() {
         Handle<Counted> handle = make_shared_object<Counted>();
@@ -57,6 +56,14 @@ struct CountedFixture {
         return handle;
     }
     std::atomic<int> destroyed{0};
+
+    static inline std::atomic<bool> is_able{true};  // as if this process ran the right program
+    static constexpr Destroyer destroyer{
+        [](const SharedObject&) noexcept { return is_able.load(); },
+        [](SharedObject& object) noexcept {
+            if (is_able) static_cast<Counted&>(object).destroyed->fetch_add(1);
+            return is_able.load();
+        }};
 };
 
 }  // namespace
@@ -110,6 +117,32 @@ TEST_CASE_METHOD(CountedFixture, "An object outlives its handles while a forked 
     family.release(child);
     collect_limbo();
     REQUIRE(destroyed == 2);
+}
+
+TEST_CASE_METHOD(CountedFixture, "An object that a process cannot destroy waits for one that can",
+                 "[heap][handle]") {
+    is_able = false;
+    for (int i = 0; i < 3; ++i) make();
+    collect_from_abroad();
+    collect_limbo();
+    REQUIRE(destroyed == 0);
+    is_able = true;
+    make();  // whoever destroys an object looks whether others have come
+    REQUIRE(destroyed == 1);
+    collect_limbo();
+    REQUIRE(destroyed == 4);
+
+    is_able = false;
+    make();
+    destroyers[static_cast<std::size_t>(ObjectKind::test)] = nullptr;  // the kind is not known
+    make();
+    collect_limbo();
+    REQUIRE(heap().remains().abroad.load() != 0);
+    destroyers[static_cast<std::size_t>(ObjectKind::test)] = &destroyer;
+    is_able = true;
+    collect_limbo();
+    REQUIRE(destroyed == 6);
+    REQUIRE(heap().remains().abroad.load() == 0);
 }
 
 // --- the process table ---

@@ -52,6 +52,21 @@ class Speechless(Exception):
         raise ValueError("no words")
 
 
+class Quitting(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+
+class Rooted(Exception):
+    """It cannot be pickled."""
+    def __init__(self, text):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+    def __reduce__(self):
+        raise TypeError("it stays here")
+
+
 def fail(name, text):
     raise make(name)(text)
 
@@ -122,6 +137,16 @@ def fork_child():
 def fill(view, x):
     for i in range(len(view)):
         view[i] = x
+
+
+def fill_later(view, x):
+    """Goes on in a thread, and then for ever in another one."""
+    def later():
+        time.sleep(0.1)
+        fill(view, x)
+
+    threading.Thread(target=later).start()
+    threading.Thread(target=loop).start()
 
 
 def fill_and_spin(view, x):

@@ -64,6 +64,41 @@ def wait_until_interrupted(event, queue):
         os._exit(7)
 
 
+DAEMONS = """
+import threading, time
+import multiprocessing_cpp as mp
+queue, event = mp.Queue(), mp.Event()
+
+def get():
+    while True:
+        try:
+            queue.get(timeout=0.001)
+        except mp.Empty:
+            pass
+
+def wait():
+    while True:
+        event.wait(0.001)
+
+def put_and_get():
+    own = mp.Queue()
+    while True:
+        own.put([b"x" * 100_000])
+        own.get()
+
+for body in 4 * (get, wait, put_and_get):
+    threading.Thread(target=body, daemon=True).start()
+
+class Late:
+    def __del__(self):  # when Python is ending already
+        time.sleep(0.3)
+
+late = Late()
+time.sleep(0.1)
+print("end")
+"""
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         faulthandler.dump_traceback_later(240, exit=True)
@@ -440,6 +475,9 @@ class Memory(Case):
         self.assertRaises(TypeError, mp.Value, "z")
         self.assertRaises(TypeError, mp.Value, ctypes.Structure)
         self.assertRaises(AttributeError, mp.Value, "i", 1, lock=threading.Lock())
+        self.assertRaises(TypeError, mp.Value, "i", 1, 2)
+        self.assertRaises(TypeError, mp.RawValue, "i", 1, 2)
+        self.assertRaises(TypeError, mp.SharedVector)
 
     def test_arrays(self):
         array = mp.Array("d", [1, 2, 3])
@@ -718,6 +756,12 @@ class Processes(Case):
         killed.join()
         self.assertEqual(killed.exitcode, -9)
         self.assertRaises(ValueError, mp.Program, [])
+
+    def test_daemon_threads_in_calls_do_not_disturb_the_end(self):
+        for _ in range(4):
+            done = subprocess.run([sys.executable, "-c", DAEMONS], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=LONG)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"end\n", b""))
 
     def test_the_path_is_left_alone(self):
         done = subprocess.run([sys.executable, "-c", "import sys; before = list(sys.path)\n"

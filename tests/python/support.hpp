@@ -23,11 +23,13 @@ namespace support {
 inline const std::string module_folder =
     std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "python";
 
+/// Where the scripts and modules of these tests are.
+inline const std::string folder = std::filesystem::path(__FILE__).parent_path();
+
 /// Lets every process of the test find functions.py and multiprocessing_cpp, before any of them
 /// makes an interpreter.
 inline const bool module_is_in_path = [] {
-    const std::string here = std::filesystem::path(__FILE__).parent_path();
-    ::setenv("PYTHONPATH", (here + ":" + module_folder).c_str(), 1);
+    ::setenv("PYTHONPATH", (folder + ":" + module_folder).c_str(), 1);
     ::setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
     return true;
 }();
@@ -60,6 +62,26 @@ inline bool there_is_module() {
     }();
     if (!reason.empty()) WARN("not tested: " << reason);
     return reason.empty();
+}
+
+/// The script of the tests of python::Process.
+inline const std::string worker = folder + "/worker.py";
+
+/// A process that runs a function of it.
+template <class... Args>
+mp::python::Process started(const std::string& function, const Args&... arguments) {
+    mp::python::Process process(worker, function, arguments...);
+    process.start();
+    return process;
+}
+
+/// Whatever Python puts in.
+using Objects = mp::Queue<mp::pickle::object>;
+
+/// The next item, which comes from a python3 that may take long to start.
+template <class Queue>
+mp::pickle::object next(const Queue& queue) {
+    return queue.get(true, 100);
 }
 
 /// The function of the module functions.

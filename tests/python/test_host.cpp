@@ -17,15 +17,15 @@
 #include <thread>
 #include <vector>
 
+using mp::pickle::object;
+using support::next;
+using support::Objects;
 using support::Random;
 using support::Tidy;
 
 namespace {
 
-using mp::pickle::object;
-using Objects = mp::Queue<object>;
-
-const std::string script = std::filesystem::path(__FILE__).parent_path() / "guest.py";
+const std::string script = support::folder + "/guest.py";
 
 /// A program that the library knows nothing of.
 class Program {
@@ -72,8 +72,6 @@ struct Shared {
     mp::Value<std::int64_t> value{0};
     mp::python::Host host{{}, {.authkey = "secret"}, tasks, results, lock, value};
 };
-
-object next(const Objects& queue) { return queue.get(true, 100); }
 
 }  // namespace
 

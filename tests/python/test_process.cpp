@@ -16,28 +16,14 @@
 #include <thread>
 #include <utility>
 
+using mp::pickle::object;
+using support::next;
+using support::Objects;
 using support::Random;
+using support::started;
 using support::Tidy;
 
 namespace {
-
-using mp::pickle::object;
-using Objects = mp::Queue<object>;
-
-const std::string worker = std::filesystem::path(__FILE__).parent_path() / "worker.py";
-
-template <class... Args>
-mp::python::Process started(const std::string& function, const Args&... arguments) {
-    mp::python::Process process(worker, function, arguments...);
-    process.start();
-    return process;
-}
-
-/// The next item, which comes from a python3 that may take long to start.
-template <class Queue>
-object next(const Queue& queue) {
-    return queue.get(true, 100);
-}
 
 /// Runs in a process of its own.
 void echo_there(const Objects& there, const Objects& back) {
@@ -124,24 +110,6 @@ TEST_CASE("C++ and a script change the same objects", "[python][process]") {
     CHECK(semaphore.acquire(false));
 }
 
-TEST_CASE("Objects of all sizes go to a script and back", "[python][process]") {
-    if (!there_is_module()) return;
-    const Tidy tidy;
-    const Objects there;
-    const Objects back;
-    auto process = started("echo", there, back);
-    for (const std::size_t size : {0u, 1u, 900u, 1000u, 1100u, 5000u, 70'000u, 3'000'000u}) {
-        const object text(std::string(size, 'x'));
-        there.put(text);
-        CHECK(next(back) == text);
-    }
-    const object list(std::vector<std::pair<int, std::string>>(1000, {7, "seven"}));
-    there.put(list);
-    CHECK(next(back) == list);
-    there.put(object());
-    CHECK(process.join(100));
-}
-
 TEMPLATE_TEST_CASE("A child of each start method has scripts of its own", "[python][process]",
                    START_METHODS) {
     if (!there_is_module()) return;
@@ -165,8 +133,15 @@ TEST_CASE("How a script ends is its process's exit code", "[python][process]") {
         return process.exitcode();
     };
     CHECK(exitcode_of(started("leave", 3)) == 3);
+    CHECK(exitcode_of(started("leave_at_once", 4)) == 4);
+    CHECK(exitcode_of(started("leave_by_import")) == 5);
+    const Objects results;
+    CHECK(exitcode_of(started("end_with_threads", results)) == 0);
+    CHECK(next(results) == object("thread"));
+    CHECK(next(results) == object("at the end"));
     const auto folder = std::filesystem::path(support::module_folder);
-    mp::python::Process failing({.stderr_file = folder / "errors-{pid}"}, worker, "fail", "why");
+    mp::python::Process failing({.stderr_file = folder / "errors-{pid}"}, support::worker, "fail",
+                                "why");
     failing.start();
     const auto errors = folder / ("errors-" + std::to_string(*failing.pid()));
     CHECK(exitcode_of(std::move(failing)) == 1);
@@ -186,7 +161,7 @@ TEST_CASE("A daemon script ends with a signal, a wait for an item with Ctrl-C",
     const mp::Event event;
     const Objects queue;
     mp::python::Process process({.name = "snake", .daemon = true, .stderr_file = "/dev/null"},
-                                worker, "wait", event, queue);
+                                support::worker, "wait", event, queue);
     CHECK(process.name() == "snake");
     CHECK(process.exitcode() == std::nullopt);
     process.start();
@@ -288,105 +263,6 @@ TEST_CASE("C++ and a script have a namespace in common", "[python][process]") {
     CHECK(process.exitcode() == 0);
 }
 
-TEST_CASE("Large arrays of a script are blocks of the heap", "[python][process]") {
-    if (!there_is_module()) return;
-    const Tidy tidy;
-    const Objects queue;
-    const Objects back;
-    auto process = started("put_arrays", queue, back, 100'000);
-    const object array = next(queue);
-    const object table = next(queue);
-    const object bytes = next(queue)[1];
-    back.put(object());
-    CHECK(process.join(100));
-    const auto numbers = array.get<std::vector<double>>();
-    REQUIRE(numbers.size() == 100'000);
-    CHECK(numbers[99'999] == 99'999);
-    CHECK_THROWS_AS(array.get<std::vector<int>>(), mp::TypeError);
-    const auto same = array.get<mp::RawArray<double>>();
-    CHECK(same == array.get<mp::RawArray<double>>());
-    same[7] = -1;
-    CHECK(array.get<std::vector<double>>()[7] == -1);
-    CHECK(array.get<mp::RawArray<float>>()[7] == -1);  // a copy
-    CHECK_THROWS_AS(array.get<mp::RawArray<int>>(), mp::TypeError);
-    CHECK_THROWS_AS(table.get<mp::RawArray<float>>(), mp::TypeError);
-    CHECK(table.get<std::vector<std::vector<float>>>()[1][0] == 50'000);
-    CHECK(bytes.get<std::vector<std::byte>>() == std::vector<std::byte>(100'000, std::byte{7}));
-    CHECK(mp::pickle::loads<std::vector<double>>(mp::pickle::dumps(array))[7] == -1);
-}
-
-TEST_CASE("An array that C++ sends on can be read by all, and written to by none",
-          "[python][process]") {
-    if (!there_is_module()) return;
-    const Tidy tidy;
-    const Objects queue;
-    const Objects back;
-    auto source = started("put_arrays", queue, back, 10'000);
-    const object array = next(queue);
-    const Objects there;
-    const Objects results;
-    there.put(array);
-    there.put(object::list({array})[0]);
-    auto first = started("describe_array", there, results);
-    auto second = started("describe_array", there, results);
-    for (int i = 0; i < 2; ++i) {
-        const object found = next(results);
-        CHECK(found[0] == object(true));
-        CHECK(found[1] == object::tuple({object(10'000)}));
-        CHECK(found[3] == object(3.0));
-    }
-    back.put(object());
-    CHECK((source.join(100) && first.join(100) && second.join(100)));
-}
-
-TEST_CASE("Handles go to a script and back as items", "[python][process]") {
-    if (!there_is_module()) return;
-    const Tidy tidy;
-    const Objects queue;
-    const Objects results;
-    const mp::Lock lock;
-    const mp::Event event;
-    const mp::RawArray<double> numbers(50'000);
-    const mp::Value<int> value(4);
-    const Objects inner;
-    queue.put(object::tuple({object(lock), object(event), object(numbers),
-                             object::list({object(inner), object(value)})}));
-    auto process = started("exchange_objects", queue, results);
-    const object reply = next(results);
-    CHECK(next(inner) == object("inner"));
-    CHECK(numbers[1] == 2.5);
-    CHECK(value.get_obj() == 5);
-    const auto made = reply.at(object("lock")).get<mp::Lock>();
-    CHECK(reply.at(object("lock")).type_name() == "multiprocessing_cpp.Lock");
-    CHECK(reply.at(object("same")) == object(inner));
-    CHECK(reply.at(object("same")) != object(results));
-    CHECK(reply.at(object("same")).get<Objects>() == inner);
-    CHECK(reply.at(object("numbers")).get<mp::RawArray<double>>() == numbers);
-    CHECK_THROWS_AS(reply.at(object("lock")).get<mp::RLock>(), mp::TypeError);
-    CHECK_THROWS_AS(reply.at(object("lock")).get<int>(), mp::TypeError);
-    CHECK_THROWS_AS(mp::pickle::dumps(reply), mp::TypeError);
-    const auto array = next(results).get<mp::Array<int>>();
-    CHECK(array.slice(0, 3) == std::vector<int>{1, 2, 3});
-    made.acquire();
-    event.set();
-    CHECK(next(results) == object(true));
-    made.release();
-    CHECK(process.join(100));
-    CHECK(process.exitcode() == 0);
-}
-
-TEST_CASE("Handles in a manager's dict and list are there for C++ and a script",
-          "[python][process]") {
-    const Tidy tidy;
-    mp::Manager manager;
-    const auto entries = manager.dict<std::string, object>();
-    const mp::Lock lock;
-    entries["lock"] = object(lock);
-    CHECK(entries.at("lock").get<mp::Lock>() == lock);
-    const auto items = manager.list<object>({object::list({object(lock)})});
-    CHECK(items.at(0)[0].get<mp::Lock>() == lock);
-}
-
 TEST_CASE("A script changes blocks of memory, arrays and shared vectors where they are",
           "[python][process]") {
     if (!there_is_module()) return;
@@ -442,16 +318,6 @@ TEST_CASE("Python passes memory on to a program of C++", "[python][process]") {
     CHECK(vector.with([](auto& v) { return v[0]; }) == 9);
     CHECK(array[2] == 9);
     block.unlink();
-}
-
-TEST_CASE("A pickle that refers to what did not come with it is damaged", "[python][pickle]") {
-    // protocol 5: the next buffer
-    CHECK_THROWS_AS(mp::pickle::loads<object>(std::string_view("\x80\x05\x97.")), mp::ValueError);
-    using std::literals::string_literals::operator""s;
-    const auto lock = "\x80\x04\x8c\x13"
-                      "multiprocessing_cpp\x8c\x06_taken\x93\x8c\x04Lock\x8c\x00K\x00\x87R."s;
-    const auto read = mp::pickle::loads<object>(lock);
-    CHECK_THROWS_AS(read.get<mp::Lock>(), mp::ValueError);
 }
 
 TEST_CASE("A program that Python has started", "[.][guest]") {

@@ -210,6 +210,47 @@ TEST_CASE("numpy's arrays and numbers are taken", "[python][numpy]") {
     CHECK(mp::python::function<double(Frozen)>("numpy:sum")(frozen) == 6);
 }
 
+TEST_CASE("Arrays of numpy are taken however they lie, if they are numbers", "[python][numpy]") {
+    const Watchdog watchdog(120);
+    if (!there_is_python()) return;
+    try {
+        mp::python::import("numpy");
+    } catch (const mp::python::Error&) {
+        WARN("not tested: there is no numpy");
+        return;
+    }
+    const auto with_numpy = [](const std::string& expression) {
+        return "(lambda np: " + expression + ")(__import__('numpy'))";
+    };
+    using Row = std::vector<double>;
+    using Rows = std::vector<Row>;
+    const auto row = [&](const std::string& e) { return made<Row>(with_numpy(e)); };
+    const auto rows = [&](const std::string& e) { return made<Rows>(with_numpy(e)); };
+    CHECK(row("np.arange(6.0)[::-2]") == Row{5, 3, 1});
+    CHECK(row("np.zeros((0, 4))").empty());
+    CHECK(row("np.array([1, 2.5], dtype=object)") == Row{1, 2.5});
+    CHECK(row("np.arange(3, dtype='>f8')") == Row{0, 1, 2});
+    CHECK(row("np.arange(3, dtype='f2')") == Row{0, 1, 2});
+    CHECK(made<mp::RawArray<double>>(with_numpy("np.arange(9.0)[::4]")).to_vector() ==
+          Row{0, 4, 8});
+    const Rows two_rows{{0, 1, 2}, {3, 4, 5}};
+    CHECK(rows("np.arange(6.0).reshape(2, 3)") == two_rows);
+    CHECK(rows("np.asfortranarray(np.arange(6.0).reshape(2, 3))") == two_rows);
+    CHECK(rows("np.arange(6.0).reshape(2, 3).T") == Rows{{0, 3}, {1, 4}, {2, 5}});
+    CHECK(rows("np.zeros((2, 0))") == Rows{{}, {}});
+    for (const char* const other :
+         {"np.arange(3).astype('datetime64[s]')", "np.arange(3).astype('timedelta64[s]')",
+          "np.array([1, None], dtype=object)", "np.arange(3) * 1j", "np.zeros(3, 'c8')",
+          "np.array(['1'])", "np.zeros(3, dtype=[('a', 'f8')])", "np.array(1.5)"}) {
+        INFO(other);
+        CHECK(refuses<mp::TypeError, Row>(with_numpy(other)));
+        CHECK(refuses<mp::TypeError, mp::RawArray<double>>(with_numpy(other)));
+        CHECK(refuses<mp::TypeError, std::vector<long>>(with_numpy(other)));
+    }
+    CHECK(refuses<mp::TypeError, double>(with_numpy("np.complex64(2)")));
+    CHECK(refuses<mp::TypeError, double>(with_numpy("np.datetime64('2020-01-01')")));
+}
+
 TEST_CASE("Python sees the elements of a RawArray where they are", "[python]") {
     const Watchdog watchdog(120);
     if (!there_is_python()) return;

@@ -120,6 +120,36 @@ TEMPLATE_TEST_CASE("Errors of Python arrive from workers", "[python]", START_MET
                     mp::python::Error);
 }
 
+TEMPLATE_TEST_CASE("What ends a program of Python ends a task alone, and threads go on", "[python]",
+                   START_METHODS) {
+    if (!there_is_python()) return;
+    const Tidy tidy;
+    mp::BasicPool<TestType> pool(1);
+    const mp::python::function<int()> pid("os:getpid");
+    const int before = pool.apply(pid);
+    const auto type_of_error = [&](const auto& function, const auto&... arguments) {
+        try {
+            pool.apply(function, arguments...);
+        } catch (const mp::python::Error& error) {
+            return error.type_name();
+        }
+        return std::string();
+    };
+    const auto fail = in_python<int(std::string, std::string)>("fail");
+    CHECK(type_of_error(mp::python::function<int()>("leaving:anything")) == "SystemExit");
+    CHECK(type_of_error(fail, "SystemExit", "4") == "SystemExit");
+    CHECK(type_of_error(fail, "KeyboardInterrupt", "") == "KeyboardInterrupt");
+    CHECK(type_of_error(fail, "Rooted", "x") == "functions.Rooted");
+    CHECK(type_of_error(fail, "Quitting", "") == "functions.Quitting");
+    CHECK_THROWS_AS(pool.apply(in_python<int()>("square")), mp::TypeError);
+    CHECK_THROWS_AS(pool.apply(in_python<int(int, int)>("square"), 1, 2), mp::TypeError);
+    const mp::RawArray<int> filled(1);
+    pool.apply(in_python<void(mp::RawArray<int>, int)>("fill_later"), filled, 7);
+    CHECK(support::eventually([&] { return std::atomic_ref(filled[0]).load() == 7; }, 100));
+    CHECK(pool.apply(in_python<long(long)>("square"), 3) == 9);
+    CHECK(pool.apply(pid) == before);
+}
+
 TEMPLATE_TEST_CASE("A crash of Python costs its worker, an endless loop its time", "[python]",
                    START_METHODS) {
     if (!there_is_python()) return;

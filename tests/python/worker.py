@@ -1,8 +1,10 @@
 """What processes of Python do in the tests of mp::python::Process: the function of the first argument."""
 import array
+import atexit
 import os
 import pickle
 import sys
+import threading
 import time
 
 import multiprocessing_cpp as mp
@@ -106,6 +108,25 @@ def exchange_objects(queue, results):
     results.put(made.locked())
 
 
+def drop_items(queue, results):
+    """Has each item for a moment, as the last process that does."""
+    for item in iter(queue.get, None):
+        results.put(len(item))
+        queue.get()
+        del item
+        results.put("dropped")
+
+
+def bury_program(queue, results, command, event):
+    program = mp.Program(command, event)
+    program.start()
+    event.wait(100)
+    program.kill()
+    program.join()
+    results.put(program.exitcode)
+    queue.get()
+
+
 def change_memory(block, vector, frozen, array, results):
     block.buf[1] = 7
     with vector.lock() as view:
@@ -132,6 +153,25 @@ def pass_on(command, *objects):
 
 def leave(status):
     sys.exit(status)
+
+
+def leave_at_once(status):
+    os._exit(status)
+
+
+def leave_by_import():
+    import leaving
+
+
+def end_with_threads(results):
+    """Ends while one thread waits for good, and after another one has done its work."""
+    def late():
+        time.sleep(0.2)
+        results.put("thread")
+
+    threading.Thread(target=mp.Event().wait, daemon=True).start()
+    threading.Thread(target=late).start()
+    atexit.register(results.put, "at the end")
 
 
 def fail(text):

@@ -303,6 +303,48 @@ Trial bury_one() {
                 }};
 }
 
+/// An object that the process which drops it cannot destroy, and one that looks for it can.
+struct Foreign : SharedObject {
+    static inline bool is_able = true;
+    static constexpr Destroyer destroyer{[](const SharedObject&) noexcept { return is_able; },
+                                         [](SharedObject&) noexcept {
+                                             if (is_able) ++board().notes[0];
+                                             return is_able;
+                                         }};
+
+    Foreign() : SharedObject(ObjectKind::test) {}
+    static void drop_many(bool is_able_here) {
+        is_able = is_able_here;
+        const std::vector<Handle<Foreign>> objects{make_shared_object<Foreign>(),
+                                                   make_shared_object<Foreign>(),
+                                                   make_shared_object<Foreign>()};
+    }
+};
+
+/// Objects from abroad are destroyed by one that is killed in it, and the rest by another one; or
+/// one is killed while it leaves objects abroad.
+Trial end_abroad(bool is_collecting) {
+    destroyers[static_cast<std::size_t>(ObjectKind::test)] = &Foreign::destroyer;
+    if (is_collecting) Foreign::drop_many(false);
+    return {.operation =
+                [=] {
+                    Foreign::is_able = is_collecting;
+                    is_collecting ? collect_limbo() : Foreign::drop_many(false);
+                },
+            .check =
+                [=] {
+                    Foreign::is_able = true;
+                    if (!is_collecting) bury(Family::unpack(board().notes[1]));
+                    collect_limbo();
+                    const std::uint64_t destroyed = board().notes[0];
+                    expect(destroyed <= 3 && (!is_collecting || destroyed >= 2),
+                           fmt::format("{} of 3 objects were destroyed", destroyed));
+                    expect(heap().remains().abroad.load() == 0, "one is still abroad");
+                    check_heap(sizeof(Foreign), {}, UINT64_MAX);
+                },
+            .before = [] { board().notes[1] = Family::pack(self()); }};
+}
+
 const Row allocations[] = {
     {"allocate 40", [] { return allocate_one(40); }},
     {"allocate 100", [] { return allocate_one(100); }},
@@ -350,6 +392,8 @@ const Row handles[] = {
     {"object: made", [] { return last_handle(false); }},
     {"object: dropped", [] { return last_handle(true); }},
     {"burial", bury_one},
+    {"object: left abroad", [] { return end_abroad(false); }},
+    {"object: collected from abroad", [] { return end_abroad(true); }},
 };
 
 }  // namespace

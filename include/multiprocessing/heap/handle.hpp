@@ -137,15 +137,32 @@ concept destroyed_object = requires(T& object) {
     object.destroy();
 };
 
+/// How to destroy a T. If only some programs can, T says so by is_destroyable_here(), and its
+/// destroy() returns whether it has.
+template <destroyed_object T>
+inline constexpr Destroyer destroyer_for{
+    [](const SharedObject& object) noexcept {
+        if constexpr (requires(const T& t) { t.is_destroyable_here(); }) {
+            return static_cast<const T&>(object).is_destroyable_here();
+        }
+        return true;
+    },
+    [](SharedObject& object) noexcept {
+        T& own = static_cast<T&>(object);
+        if constexpr (std::is_void_v<decltype(own.destroy())>) {
+            own.destroy();
+            return true;
+        } else {
+            return own.destroy();
+        }
+    }};
+
 /// Notes how to destroy a T.
 template <destroyed_object T>
 void note_destroyer() noexcept {
-    std::atomic<Destroyer>& known = destroyers[static_cast<std::size_t>(T::object_kind)];
-    constexpr Destroyer destroy = [](SharedObject& object) noexcept {
-        static_cast<T&>(object).destroy();
-    };
-    if (known.load(std::memory_order_relaxed) != destroy) [[unlikely]]
-        known.store(destroy, std::memory_order_relaxed);
+    std::atomic<const Destroyer*>& known = destroyers[static_cast<std::size_t>(T::object_kind)];
+    if (known.load(std::memory_order_relaxed) != &destroyer_for<T>) [[unlikely]]
+        known.store(&destroyer_for<T>, std::memory_order_relaxed);
 }
 
 /// Notes it before the program's main, in each program that can make a T: any process of the family

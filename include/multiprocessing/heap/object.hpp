@@ -4,11 +4,12 @@
 // children that may have inherited it; or, when many die with one, one after the other. Floor 1.
 // Start at drop_reference.
 //
-// An object without counted handles that does not end at once is in one of two lists. In limbo it
+// An object without counted handles that does not end at once is in one of three lists. In limbo it
 // waits for forked children, which may use it without having counted their handles. In the
 // graveyard it waits to be destroyed: an object that dies in the destruction of another one is put
 // there. So a chain of any length needs no deep stack, and a process that is killed in between
-// leaves the rest to the next one.
+// leaves the rest to the next one. Abroad it waits for a process that can destroy it: the one that
+// dropped the last handle runs another program, without the code for it.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -67,15 +68,21 @@ struct SharedObject {
 };
 static_assert(sizeof(SharedObject) == 24);
 
-using Destroyer = void (*)(SharedObject&) noexcept;
+/// How objects of a kind are destroyed.
+struct Destroyer {
+    /// Says whether this process can destroy an object.
+    bool (*is_able)(const SharedObject&) noexcept;
+    /// Destroys what an object holds, but not its block. @returns false when this process cannot
+    bool (*destroy)(SharedObject&) noexcept;
+};
 
-/// What to do before an object's block is freed, by kind; null where there is nothing to do.
-inline constinit std::atomic<Destroyer>
+/// What to do before an object's block is freed, by kind; null where this program does not know.
+inline constinit std::atomic<const Destroyer*>
     destroyers[static_cast<std::size_t>(ObjectKind::end_of_kinds)] = {};
 
-/// Returns what to do before this object's block is freed, or null.
-inline Destroyer destroyer_of(const SharedObject& object) noexcept {
-    // relaxed: it is a function, which nobody has to publish.
+/// Returns what to do before this object's block is freed, or null. @pre it is not plain
+inline const Destroyer* destroyer_of(const SharedObject& object) noexcept {
+    // relaxed: it is a constant, which nobody has to publish.
     return destroyers[static_cast<std::size_t>(object.kind())].load(std::memory_order_relaxed);
 }
 
@@ -86,12 +93,11 @@ inline void add_reference(SharedObject& object) noexcept {
 }
 
 /// Destroys an object that holds more than its own block.
-void destroy_content(SharedObject& object, Destroyer destroy) noexcept;
+void destroy_with_content(SharedObject& object) noexcept;
 
 /// Destroys an object that nobody has a handle on.
 inline void destroy_object(SharedObject& object) noexcept {
-    const Destroyer destroy = destroyer_of(object);
-    if (destroy != nullptr) return destroy_content(object, destroy);
+    if (object.kind() != ObjectKind::plain) return destroy_with_content(object);
     deallocate(&object, object.has_flag(SharedObject::rests));
 }
 
@@ -108,9 +114,13 @@ inline void drop_reference(SharedObject& object) noexcept {
     drop_shared_reference(object);
 }
 
-/// Destroys the objects in limbo that no living process can have a handle on. It is called when a
-/// child was seen to have ended.
+/// Destroys the objects in limbo that no living process can have a handle on, and those that are
+/// abroad here. It is called when a child was seen to have ended.
 void collect_limbo() noexcept;
+
+/// Destroys the objects that other processes could not, if there are any new ones. It is called
+/// where objects are made that only some programs can destroy: so these do not pile up.
+void collect_from_abroad() noexcept;
 
 }  // namespace multiprocessing::detail
 

@@ -1,6 +1,6 @@
 // multiprocessing/heap/object.ipp
 //
-// Limbo and the graveyard, and how objects are destroyed: see object.hpp.
+// Limbo, the graveyard and what is abroad, and how objects are destroyed: see object.hpp.
 // SPDX-License-Identifier: MIT
 #pragma once
 
@@ -42,7 +42,7 @@ class LivingEpochs {
     bool is_complete_;
 };
 
-/// The two lists. The bits of an object's `remains`:
+/// The three lists. The bits of an object's `remains`:
 ///      0 … 35   the next object of the list, in units of 64 bytes; 0 none
 ///     36 … 63   limbo: how long after its birth the last handle was dropped, on the fork clock.
 ///               The highest value stands for all longer times: then any process may have it
@@ -68,12 +68,18 @@ class Remains {
     void put_in_limbo(SharedObject& object) noexcept { push(state_.limbo, object); }
     /// Puts an object aside that is to be destroyed.
     void put_in_graveyard(SharedObject& object) noexcept { push(state_.graveyard, object); }
+    /// Puts an object aside that this process cannot destroy.
+    void put_abroad(SharedObject& object) noexcept { push(state_.abroad, object); }
 
     [[nodiscard]] bool has_limbo() const noexcept {
         return state_.limbo.load(std::memory_order_relaxed) != 0;
     }
     [[nodiscard]] bool has_graveyard() const noexcept {
         return state_.graveyard.load(std::memory_order_relaxed) != 0;
+    }
+    /// Returns the object that was put abroad last; 0 when there is none.
+    [[nodiscard]] Offset last_abroad() const noexcept {
+        return state_.abroad.load(std::memory_order_relaxed);
     }
 
     /// Takes one object out of the graveyard; null when there is none.
@@ -92,18 +98,18 @@ class Remains {
     void sort_limbo() noexcept {
         const Guard guard(state_.lock);
         const LivingEpochs living(heap_.family());
-        SharedObject* before = nullptr;
-        for (Offset place = state_.limbo.load(std::memory_order_acquire); place != 0;) {
-            SharedObject& object = *at(place);
-            const Offset next = next_of(object);
-            if (may_be_used(object, living)) {
-                before = &object;
-            } else {
-                unlink(object, before);
-                put_in_graveyard(object);
-            }
-            place = next;
-        }
+        static_cast<void>(sort(state_.limbo, [&](const SharedObject& object) {
+            return !may_be_used(object, living);
+        }));
+    }
+    /// Moves the objects abroad that this process can destroy to the graveyard.
+    /// @returns what last_abroad is then, if nothing comes meanwhile
+    Offset sort_abroad() noexcept {
+        const Guard guard(state_.lock);
+        return sort(state_.abroad, [](const SharedObject& object) {
+            const Destroyer* const destroyer = destroyer_of(object);
+            return destroyer != nullptr && destroyer->is_able(object);
+        });
     }
 
   private:
@@ -132,7 +138,7 @@ class Remains {
         Offset first = list.load(std::memory_order_relaxed);
         do {
             set_next(object, first);
-            // release: pairs with the acquire in take_from_graveyard and sort_limbo.
+            // release: pairs with the acquire in take_from_graveyard and sort.
         } while (!list.compare_exchange_weak(first, heap_.offset_of(&object),
                                              std::memory_order_release, std::memory_order_relaxed));
     }
@@ -152,11 +158,31 @@ class Remains {
                age() != noted;
     }
 
-    /// @param before the object before it in limbo; null when it was the first one
-    void unlink(SharedObject& object, SharedObject* before) noexcept {
+    /// Moves objects of a list to the graveyard. @pre the lock @returns the first that stays, or 0
+    template <class Predicate>
+    Offset sort(std::atomic<Offset>& list, Predicate is_to_be_destroyed) noexcept {
+        SharedObject* first = nullptr;
+        SharedObject* before = nullptr;
+        for (Offset place = list.load(std::memory_order_acquire); place != 0;) {
+            SharedObject& object = *at(place);
+            const Offset next = next_of(object);
+            if (is_to_be_destroyed(object)) {
+                unlink(list, object, before);
+                put_in_graveyard(object);
+            } else {
+                before = &object;
+                if (first == nullptr) first = &object;
+            }
+            place = next;
+        }
+        return first == nullptr ? 0 : heap_.offset_of(first);
+    }
+
+    /// @param before the object before it in the list; null when it was the first one
+    void unlink(std::atomic<Offset>& list, SharedObject& object, SharedObject* before) noexcept {
         Offset first = heap_.offset_of(&object);
         if (before == nullptr) {
-            if (state_.limbo.compare_exchange_strong(first, next_of(object))) return;
+            if (list.compare_exchange_strong(first, next_of(object))) return;
             // Others have been pushed before it.
             before = at(first);
             while (at(next_of(*before)) != &object) before = at(next_of(*before));
@@ -171,25 +197,34 @@ class Remains {
 /// Whether this thread is in the destruction of an object.
 inline constinit thread_local bool is_destroying = false;
 
+/// The object that last was abroad when this process had found none that it can destroy.
+inline constinit std::atomic<Offset> known_abroad{0};
+
+/// Destroys an object, or leaves it to a process that can.
+MULTIPROCESSING_INLINE void end_object(SharedObject& object) noexcept {
+    if (object.kind() != ObjectKind::plain) {
+        const Destroyer* const destroyer = destroyer_of(object);
+        if (destroyer == nullptr || !destroyer->destroy(object)) {
+            return Remains(heap()).put_abroad(object);
+        }
+    }
+    deallocate(&object);
+}
+
 /// Destroys what is in the graveyard, one object after the other, and what dies with it.
 [[gnu::noinline]] MULTIPROCESSING_INLINE void clear_graveyard() noexcept {
     is_destroying = true;
     Remains remains(heap());
-    while (SharedObject* const object = remains.take_from_graveyard()) {
-        const Destroyer destroy = destroyer_of(*object);
-        if (destroy != nullptr) destroy(*object);
-        deallocate(object);
-    }
+    while (SharedObject* const object = remains.take_from_graveyard()) end_object(*object);
     is_destroying = false;
 }
 
-[[gnu::noinline]] MULTIPROCESSING_INLINE void destroy_content(SharedObject& object,
-                                                              Destroyer destroy) noexcept {
+[[gnu::noinline]] MULTIPROCESSING_INLINE void destroy_with_content(SharedObject& object) noexcept {
     if (is_destroying) return Remains(heap()).put_in_graveyard(object);
     is_destroying = true;
-    destroy(object);
+    end_object(object);
     is_destroying = false;
-    deallocate(&object);
+    collect_from_abroad();
     if (Remains(heap()).has_graveyard()) clear_graveyard();
 }
 
@@ -219,6 +254,17 @@ inline constinit thread_local bool is_destroying = false;
 MULTIPROCESSING_INLINE void collect_limbo() noexcept {
     Remains remains(heap());
     if (remains.has_limbo()) remains.sort_limbo();
+    if (remains.last_abroad() != 0) known_abroad.store(remains.sort_abroad());
+    if (remains.has_graveyard() && !is_destroying) clear_graveyard();
+}
+
+MULTIPROCESSING_INLINE void collect_from_abroad() noexcept {
+    Remains remains(heap());
+    const Offset last = remains.last_abroad();
+    // Whether there is one that this process has not looked at. It can be mistaken, where the
+    // memory of one that is gone is another's now: then collect_limbo finds that one.
+    if (last == 0 || last == known_abroad.load(std::memory_order_relaxed)) return;
+    known_abroad.store(remains.sort_abroad(), std::memory_order_relaxed);
     if (remains.has_graveyard() && !is_destroying) clear_graveyard();
 }
 

@@ -26,6 +26,7 @@ namespace multiprocessing::detail {
 struct RemainsState {
     std::atomic<Offset> limbo;      // objects that a forked child may still use
     std::atomic<Offset> graveyard;  // objects that are to be destroyed
+    std::atomic<Offset> abroad;     // the same, by a process that can
     // Whether to look for dead orphans, and for shadows without copies, at the next end of a
     // process.
     std::atomic<std::uint32_t> has_orphans;
@@ -36,7 +37,7 @@ struct RemainsState {
 
 /// What lies at the beginning of the segment.
 struct HeapHeader {
-    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0004;  // "mpheap", layout 4
+    static constexpr std::uint64_t expected_magic = 0x6d70'6865'6170'0005;  // "mpheap", layout 5
 
     std::uint64_t magic;
     std::uint64_t size;

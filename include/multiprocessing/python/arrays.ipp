@@ -59,9 +59,8 @@ inline Reference make_view(std::span<const std::byte> memory, char format, bool 
         checked(api().PyLong_FromUnsignedLongLong(reinterpret_cast<std::uintptr_t>(memory.data())));
     const Reference size = checked(api().PyLong_FromUnsignedLongLong(memory.size()));
     const Reference letter = make_text({&format, 1});
-    return checked(api().PyObject_CallFunctionObjArgs(
-        interpreter().view, address.get(), size.get(), letter.get(),
-        read_only ? api().True : api().False, capsule.get(), nullptr));
+    return checked(call_object(interpreter().view, address.get(), size.get(), letter.get(),
+                               read_only ? api().True : api().False, capsule.get()));
 }
 
 }  // namespace multiprocessing::detail::pythons

@@ -217,9 +217,7 @@ struct Converter<T, Way::aggregate> {
         if (kind_of(object) != ValueKind::reduced || !is_dataclass(object)) {
             return take_tuple(object);
         }
-        return take_tuple(
-            checked(api().PyObject_CallFunctionObjArgs(interpreter().fields, object, nullptr))
-                .get());
+        return take_tuple(checked(call_object(interpreter().fields, object)).get());
     }
 
   private:

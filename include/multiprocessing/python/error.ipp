@@ -84,9 +84,7 @@ inline void throw_failure() {
         api().PyException_SetTraceback(error, traceback);
     }
     const Reference owned[] = {Reference(type), Reference(error), Reference(traceback)};
-    const Reference texts(error == nullptr ? nullptr
-                                           : api().PyObject_CallFunctionObjArgs(
-                                                 interpreter().describe, error, nullptr));
+    const Reference texts(error == nullptr ? nullptr : call_object(interpreter().describe, error));
     if (!texts) {
         api().PyErr_Clear();
         throw Failure{"builtins", "SystemError", "an exception that cannot be described", "", 0,

@@ -111,8 +111,7 @@ class function<R(Args...)> {
     template <class... References>
     static detail::pythons::Reference call(detail::pythons::Object* callee,
                                            const References&... arguments) {
-        return detail::pythons::checked(detail::pythons::api().PyObject_CallFunctionObjArgs(
-            callee, arguments.get()..., nullptr));
+        return detail::pythons::checked(detail::pythons::call_object(callee, arguments.get()...));
     }
 
     template <class Archive>

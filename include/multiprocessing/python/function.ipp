@@ -27,8 +27,7 @@ inline std::string checked_name(std::string name) {
 /// Returns what `resolve` finds.
 inline Reference resolve(std::string_view module, std::string_view name) {
     const Reference texts[] = {make_text(module), make_text(name)};
-    return checked(api().PyObject_CallFunctionObjArgs(interpreter().resolve, texts[0].get(),
-                                                      texts[1].get(), nullptr));
+    return checked(call_object(interpreter().resolve, texts[0].get(), texts[1].get()));
 }
 
 inline Object* find_function(const std::string& name) {

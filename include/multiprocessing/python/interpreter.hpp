@@ -49,6 +49,29 @@ inline const Interpreter& interpreter() {
 /// Returns the functions of Python. @pre the interpreter is there
 inline const Api& api() noexcept { return made_interpreter.load(std::memory_order_relaxed)->api; }
 
+/// Lets a thread sleep until the process ends.
+[[noreturn]] void sleep_for_good() noexcept;
+
+/// Calls a function of Python that may take the global lock. When the program's end has begun,
+/// Python up to 3.13 ends a daemon thread in there, by pthread_exit. That would unwind the thread
+/// through functions that let nothing pass, and so abort the process. Instead the thread sleeps, as
+/// it does under 3.14.
+template <class Function>
+auto within_python(Function function) noexcept {
+    try {
+        return function();
+    } catch (...) {
+        sleep_for_good();
+    }
+}
+
+/// Calls an object of Python. @returns null when that has raised something @pre the Gil
+template <class... Arguments>
+Object* call_object(Object* callee, Arguments... arguments) noexcept {
+    return within_python(
+        [&] { return api().PyObject_CallFunctionObjArgs(callee, arguments..., nullptr); });
+}
+
 /// Makes a thread known to Python until it ends. Else each call would make the thread's state and
 /// throw it away, with the thread's threading.local. A thread that Python knows already is left as
 /// it is: a program with a Python of its own may hold the lock around a call.
@@ -75,7 +98,7 @@ class Gil {
     Gil() : api_(interpreter().api) {
         if (interpreter_has_ended.load(std::memory_order_relaxed)) throw_ended();
         know_this_thread();
-        before_ = api_.PyGILState_Ensure();
+        before_ = within_python([this] { return api_.PyGILState_Ensure(); });
     }
     Gil(const Gil&) = delete;
     Gil& operator=(const Gil&) = delete;
@@ -92,7 +115,9 @@ class WithoutGil {
     WithoutGil() noexcept : state_(api().PyEval_SaveThread()) {}
     WithoutGil(const WithoutGil&) = delete;
     WithoutGil& operator=(const WithoutGil&) = delete;
-    ~WithoutGil() { api().PyEval_RestoreThread(state_); }
+    ~WithoutGil() {
+        within_python([this] { api().PyEval_RestoreThread(state_); });
+    }
 
   private:
     ThreadState* state_;
@@ -110,7 +135,7 @@ class Reference {
         return *this;
     }
     ~Reference() {
-        if (object_ != nullptr) api().Py_DecRef(object_);
+        if (object_ != nullptr) within_python([this] { api().Py_DecRef(object_); });
     }
 
     /// Returns one more reference to an object that somebody else keeps.

@@ -76,7 +76,7 @@ def describe(error):
         else:
             text = str(error)
         text = _text(text)
-    except Exception:
+    except BaseException:
         text = "its text cannot be told: __str__ failed"
     try:
         import traceback
@@ -311,22 +311,26 @@ inline void throw_ended() {
         "called. Do not call Py_Finalize before the last of them");
 }
 
+inline void sleep_for_good() noexcept {
+    for (;;) ::pause();
+}
+
 inline KnownThread::KnownThread() noexcept {
     if (api().PyGILState_GetThisThreadState() != nullptr) return;
-    before_ = api().PyGILState_Ensure();
+    before_ = within_python([] { return api().PyGILState_Ensure(); });
     state_ = api().PyEval_SaveThread();
 }
 
 inline KnownThread::~KnownThread() {
     // The program ends: it must not wait for a thread that runs Python.
     if (state_ == nullptr || interpreter_has_ended.load() || ::getpid() == ::gettid()) return;
-    api().PyEval_RestoreThread(state_);
+    within_python([this] { api().PyEval_RestoreThread(state_); });
     api().PyGILState_Release(before_);
 }
 
 inline void flush_output() noexcept {
     if (api().PyList_Size(interpreter().pending) == 0) return;
-    const Reference done(api().PyObject_CallFunctionObjArgs(interpreter().flush, nullptr));
+    const Reference done(call_object(interpreter().flush));
     if (!done) api().PyErr_Clear();  // as print() to a closed descriptor: there is nobody to tell
 }
 

@@ -50,6 +50,12 @@ class Process {
         : control_(std::move(options)),
           script_(std::move(script)),
           arguments_{detail::pythons::argument_of(arguments)...} {}
+    /// Takes the process over.
+    Process(Process&&) noexcept = default;
+    /// Takes the process over.
+    Process& operator=(Process&&) noexcept = default;
+    /// As ~BasicProcess: leaves a running script running.
+    ~Process() = default;
 
     /// Starts it. @throws RuntimeError when there is no Python; and as BasicProcess::start
     void start() {

@@ -73,13 +73,11 @@ inline Reference make_bytes(std::string_view bytes) {
 
 inline Reference make_of_pickle(std::string_view bytes) {
     const Reference message = make_bytes(bytes);
-    return checked(
-        api().PyObject_CallFunctionObjArgs(interpreter().of_pickle, message.get(), nullptr));
+    return checked(call_object(interpreter().of_pickle, message.get()));
 }
 
 inline std::string to_pickle(Object* object) {
-    const Reference message =
-        checked(api().PyObject_CallFunctionObjArgs(interpreter().to_pickle, object, nullptr));
+    const Reference message = checked(call_object(interpreter().to_pickle, object));
     return std::string(view_bytes(message.get()));
 }
 
@@ -119,7 +117,19 @@ inline std::uint64_t to_unsigned(Object* object, std::size_t bits) {
     return value;
 }
 
+/// Says whether an object is a complex number, of Python or of numpy. Numpy's can be made a float,
+/// which is its real part.
+inline bool is_complex(Object* object) {
+    const Reference type(api().PyObject_Type(object));
+    if (type.get() == api().float_type || (api().PyType_GetFlags(type.get()) & int_subclass) != 0 ||
+        api().PyType_IsSubtype(type.get(), api().float_type) != 0) {
+        return false;
+    }
+    return kind_of(object) == ValueKind::complex || type_name_of(object).starts_with("complex");
+}
+
 inline double to_double(Object* object) {
+    if (is_complex(object)) refuse(object, "a float");
     const double value = api().PyFloat_AsDouble(object);
     if (value != -1 || api().PyErr_Occurred() == nullptr) return value;
     api().PyErr_Clear();

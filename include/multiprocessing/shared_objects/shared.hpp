@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <boost/container/container_fwd.hpp>
 #include <concepts>
 #include <functional>
 #include <initializer_list>
@@ -16,6 +17,7 @@
 #include "multiprocessing/detail/text.hpp"
 #include "multiprocessing/heap/handle.hpp"
 #include "multiprocessing/heap/read_only.hpp"
+#include "multiprocessing/shared_objects/allocator.hpp"
 #include "multiprocessing/shared_objects/content.hpp"
 #include "multiprocessing/shared_objects/guard.hpp"
 #include "multiprocessing/shared_objects/not_shareable.hpp"
@@ -32,6 +34,13 @@ void destroy_content(void* object) noexcept {
     std::destroy_at(static_cast<T*>(object));
 }
 
+/// A shared::vector of elements without a destructor.
+template <class T>
+inline constexpr bool is_bare_vector = false;
+template <class T>
+    requires std::is_trivially_destructible_v<T>
+inline constexpr bool is_bare_vector<boost::container::vector<T, allocator<T>, void>> = true;
+
 /// Makes a T with its state. @throws std::bad_alloc, and what T's constructor throws
 template <class T, class... Args>
 AnyHandle make_shared_content(Args&&... args) {
@@ -45,7 +54,11 @@ AnyHandle make_shared_content(Args&&... args) {
     if constexpr (!is_made) {
         std::construct_at(static_cast<T*>(state->content()), std::forward<Args>(args)...);
     }
-    if constexpr (!std::is_trivially_destructible_v<T>) state->set_destroyer(&destroy_content<T>);
+    if constexpr (is_bare_vector<T>) {
+        state->set_vector_destroyer();
+    } else if constexpr (!std::is_trivially_destructible_v<T>) {
+        state->set_destroyer(&destroy_content<T>);
+    }
     return state.any();
 }
 
@@ -74,7 +87,8 @@ struct ListedElement<T> {
 /// The handle travels as an offset, so to hand an object over copies nothing. A reference or an
 /// iterator that you keep after the expression is not protected by the lock.
 ///
-/// @par Processes The last handle calls T's destructor, in whichever process it is. When a process
+/// @par Processes The last handle calls T's destructor, in whichever process it is; if that process
+/// runs another program, which does not have T, the next process that has it does. When a process
 /// dies with the lock held, each access throws AbandonedError until get_lock().recover(). Then you
 /// must mend the object. Its pointers may lead anywhere, so often nothing but
 /// `std::construct_at(&s.get_obj())` is safe. If nobody recovers the lock, the last handle does not

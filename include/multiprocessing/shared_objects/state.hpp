@@ -18,8 +18,12 @@ namespace multiprocessing::detail {
 /// Calls the destructor of the object at an address.
 using ContentDestroyer = void (*)(void*) noexcept;
 
-/// How shared memory refers to a function: by its image and its place in it. All zero: no function.
+/// How shared memory refers to the function that destroys an object: by its image and its place in
+/// it. All zero: no function.
 struct FunctionPlace {
+    /// An offset that stands for a function which all programs have, see destroy_vector.
+    static constexpr std::uint64_t of_vectors = 1;
+
     std::uint64_t offset;    //  0  from the image's base
     std::uint64_t build_id;  //  8  of the image, hashed
     Offset library;          // 16  a block with its path; 0: the program itself
@@ -60,15 +64,20 @@ struct ObjectState : LockState {
     /// Notes how to destroy the object. If that fails, it destroys the object now.
     /// @throws what FunctionPlace::of throws
     void set_destroyer(ContentDestroyer function);
+    /// Notes that the object is a shared::vector of elements without a destructor. All such vectors
+    /// lie alike in memory, so every process can destroy it, also one of Python.
+    void set_vector_destroyer() noexcept { destroyer.offset = FunctionPlace::of_vectors; }
 
     /// Ends all changes, see Shared::freeze. @throws AbandonedError
     void freeze();
 
-    /// Destroys the object; the last handle calls it. In two cases the object is leaked instead,
-    /// until the family ends. First, this process does not have the function that destroys it.
-    /// Second, the object is half changed: the process that held its lock has died, nobody has
+    /// Destroys the object; the last handle calls it. An object that is half changed is leaked
+    /// instead, until the family ends: the process that held its lock has died, nobody has
     /// recovered the lock since, and the object's pointers may lead anywhere.
-    void destroy() noexcept;
+    /// @returns false when this process does not have the function that destroys it
+    bool destroy() noexcept;
+    /// Says whether destroy would return true.
+    [[nodiscard]] bool is_destroyable_here() const noexcept;
 
   private:
     [[nodiscard]] bool is_half_changed() const noexcept;

@@ -8,9 +8,11 @@
 #include <dlfcn.h>
 
 #include <atomic>
+#include <boost/container/vector.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "multiprocessing/detail/linkage.hpp"
@@ -19,6 +21,7 @@
 #include "multiprocessing/heap/read_only.hpp"
 #include "multiprocessing/heap/shared_heap.hpp"
 #include "multiprocessing/reduction/functions/function_identity.hpp"
+#include "multiprocessing/shared_objects/allocator.hpp"
 #include "multiprocessing/synchronize/trailing.hpp"
 
 namespace multiprocessing::detail {
@@ -35,8 +38,15 @@ MULTIPROCESSING_INLINE FunctionPlace FunctionPlace::of(ContentDestroyer function
     return place;
 }
 
+/// Destroys a vector whose elements have no destructor: it frees their block.
+inline void destroy_vector(void* object) noexcept {
+    std::destroy_at(
+        static_cast<boost::container::vector<std::byte, allocator<std::byte>>*>(object));
+}
+
 MULTIPROCESSING_INLINE ContentDestroyer FunctionPlace::resolved() const noexcept {
     if (offset == 0) return nullptr;
+    if (offset == of_vectors) return destroy_vector;
     try {
         std::string path;
         if (library != 0) {
@@ -69,6 +79,7 @@ MULTIPROCESSING_INLINE void ObjectState::set_destroyer(ContentDestroyer function
         function(content());
         throw;
     }
+    collect_from_abroad();  // this program may be the only one that destroys such objects
 }
 
 MULTIPROCESSING_INLINE void ObjectState::freeze() {
@@ -79,13 +90,18 @@ MULTIPROCESSING_INLINE void ObjectState::freeze() {
     unlock();
 }
 
-MULTIPROCESSING_INLINE void ObjectState::destroy() noexcept {
-    if (!is_half_changed()) {
-        if (const ContentDestroyer destroy_content = destroyer.resolved()) {
-            destroy_content(content());
-        }
+MULTIPROCESSING_INLINE bool ObjectState::destroy() noexcept {
+    if (destroyer.offset != 0 && !is_half_changed()) {
+        const ContentDestroyer destroy_content = destroyer.resolved();
+        if (destroy_content == nullptr) return false;
+        destroy_content(content());
     }
     if (destroyer.library != 0) deallocate(heap().at(destroyer.library));
+    return true;
+}
+
+MULTIPROCESSING_INLINE bool ObjectState::is_destroyable_here() const noexcept {
+    return destroyer.offset == 0 || destroyer.resolved() != nullptr || is_half_changed();
 }
 
 MULTIPROCESSING_INLINE bool ObjectState::is_half_changed() const noexcept {

@@ -50,9 +50,7 @@ inline void set_os_error(const std::system_error& error) noexcept {
     const Reference number(api().PyLong_FromLongLong(error.code().value()));
     const Reference text(api().PyUnicode_FromStringAndSize(
         error.what(), static_cast<ssize_t>(std::string_view(error.what()).size())));
-    const Reference made(
-        text ? api().PyObject_CallFunctionObjArgs(type, number.get(), text.get(), nullptr)
-             : nullptr);
+    const Reference made(text ? call_object(type, number.get(), text.get()) : nullptr);
     if (made) api().PyErr_SetObject(type, made.get());
 }
 

@@ -219,8 +219,7 @@ inline std::optional<std::vector<Item>> changed_pickles(ListState& state,
     for (const std::uint64_t word : words) pickles.push_back(decode<Item>(word));
     const Gil gil;
     const Reference items = result(pickles);
-    const Reference changed =
-        raising(api().PyObject_CallFunctionObjArgs(function, items.get(), nullptr));
+    const Reference changed = raising(call_object(function, items.get()));
     if (changed.get() == api().None) return std::nullopt;
     return Argument<std::vector<Item>>::take(changed.get());
 }

@@ -66,8 +66,7 @@ inline constexpr std::size_t read_in_place = std::size_t{16} << 10;
 /// Ends the use of a memoryview, whoever still refers to it.
 inline void end_view(Object* view) noexcept {
     const Reference method(api().PyObject_GetAttrString(view, "release"));
-    const Reference done(method ? api().PyObject_CallFunctionObjArgs(method.get(), nullptr)
-                                : nullptr);
+    const Reference done(method ? call_object(method.get()) : nullptr);
     if (!done) api().PyErr_Clear();
 }
 
@@ -75,7 +74,7 @@ inline void end_view(Object* view) noexcept {
 inline Reference read_there(std::string_view pickle, Object* loads) {
     const Reference view = raising(api().PyMemoryView_FromMemory(
         const_cast<char*>(pickle.data()), static_cast<ssize_t>(pickle.size()), read_access));
-    Reference value = Reference(api().PyObject_CallFunctionObjArgs(loads, view.get(), nullptr));
+    Reference value = Reference(call_object(loads, view.get()));
     if (!value) {
         // The traceback may keep the view, which must not be used when the pickle is gone.
         Object* error[3] = {};

@@ -162,6 +162,9 @@ class SharedVector(_Shared):
     seen where they lie."""
     _kind = "SharedVector"
 
+    def __init__(self):
+        raise TypeError("programs of C++ make SharedVectors, and give them to programs of Python")
+
     def _take(self, handle, item):
         self._handle, self._item = handle, item
         self._lock = _lock_of(handle)
@@ -254,8 +257,7 @@ class SharedMemory:
 def RawValue(typecode_or_type, *args):
     letter = _letter(typecode_or_type)
     made = _Raw._arrive_value(_array_new(1, _itemsize(letter)), letter)
-    if args:
-        made.value = args[0]
+    made.__init__(*args)
     return made
 
 def Value(typecode_or_type, *args, lock=True):
@@ -265,8 +267,7 @@ def Value(typecode_or_type, *args, lock=True):
     guard = _checked_lock(lock)
     made = Synchronized.__new__(Synchronized)._take(_guarded_new(1, _itemsize(letter), guard),
                                                     letter)
-    if args:
-        made._obj.value = args[0]
+    made._obj.__init__(*args)
     return made
 
 def _size_and_items(size_or_initializer):

@@ -134,7 +134,7 @@ inline std::int64_t barrier_wait(BarrierState& barrier, Object* action, Timeout 
     const auto run_action = [&] {
         if (action == api().None) return;
         const Gil gil;
-        raising(api().PyObject_CallFunctionObjArgs(action, nullptr));
+        raising(call_object(action));
     };
     try {
         return without_gil([&] { return barrier.wait(deadline, run_action, is_interrupted); });

@@ -36,7 +36,7 @@ bool wait_for(Timeout timeout, Try try_once) {
 /// Says whether a handler has raised something. The library asks, from within a wait that cannot be
 /// cut into slices.
 inline bool is_interrupted() {
-    const int before = api().PyGILState_Ensure();
+    const int before = within_python([] { return api().PyGILState_Ensure(); });
     const bool raised = api().PyErr_CheckSignals() != 0;
     api().PyGILState_Release(before);
     return raised;
