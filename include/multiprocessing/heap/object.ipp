@@ -200,31 +200,34 @@ inline constinit thread_local bool is_destroying = false;
 /// The object that last was abroad when this process had found none that it can destroy.
 inline constinit std::atomic<Offset> known_abroad{0};
 
-/// Destroys an object, or leaves it to a process that can.
-MULTIPROCESSING_INLINE void end_object(SharedObject& object) noexcept {
+/// Destroys an object, or leaves it to a process that can. @returns whether it was destroyed
+MULTIPROCESSING_INLINE bool end_object(SharedObject& object) noexcept {
     if (object.kind() != ObjectKind::plain) {
         const Destroyer* const destroyer = destroyer_of(object);
         if (destroyer == nullptr || !destroyer->destroy(object)) {
-            return Remains(heap()).put_abroad(object);
+            Remains(heap()).put_abroad(object);
+            return false;
         }
     }
     deallocate(&object);
+    return true;
 }
 
 /// Destroys what is in the graveyard, one object after the other, and what dies with it.
 [[gnu::noinline]] MULTIPROCESSING_INLINE void clear_graveyard() noexcept {
     is_destroying = true;
     Remains remains(heap());
-    while (SharedObject* const object = remains.take_from_graveyard()) end_object(*object);
+    while (SharedObject* const object = remains.take_from_graveyard()) (void)end_object(*object);
     is_destroying = false;
 }
 
 [[gnu::noinline]] MULTIPROCESSING_INLINE void destroy_with_content(SharedObject& object) noexcept {
     if (is_destroying) return Remains(heap()).put_in_graveyard(object);
     is_destroying = true;
-    end_object(object);
+    const bool is_destroyed = end_object(object);
     is_destroying = false;
-    collect_from_abroad();
+    // A process that leaves many abroad must not walk along them each time.
+    if (is_destroyed) collect_from_abroad();
     if (Remains(heap()).has_graveyard()) clear_graveyard();
 }
 
