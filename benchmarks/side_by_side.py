@@ -221,6 +221,9 @@ def write_pages(folder, outcome, samples):
               file=file)
         print_table(table_lines(samples), file)
         print("".join(missed_lines(samples)), end="", file=file)
+        others = sorted(set(folder.glob("*.md")) - {folder / "README.md", folder / "plots.md"})
+        for other in others:  # of other machines, put there by hand
+            print(f"\nThe same on another machine: [{other.stem}]({other.name}).", file=file)
     with open(folder / "plots.md", "w", encoding="utf-8") as file:
         print("# Plots\n\nOf the figures in [the table](README.md): medians, on logarithmic axes.",
               file=file)

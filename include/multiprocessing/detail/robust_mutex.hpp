@@ -28,7 +28,12 @@ class RobustMutex {
     void initialize();
 
     /// Locks it. @returns whether the last holder died with the lock held
-    [[nodiscard]] bool lock() noexcept { return take_over(::pthread_mutex_lock(&mutex_)); }
+    [[nodiscard]] bool lock() noexcept {
+        int error = ::pthread_mutex_trylock(&mutex_);
+        if (error == EBUSY) [[unlikely]]
+            error = wait();
+        return take_over(error);
+    }
 
     /// Locks it unless a living process holds it. @param abandoned is set to what lock() returns
     [[nodiscard]] bool try_lock(bool& abandoned) noexcept {
@@ -44,6 +49,8 @@ class RobustMutex {
     void make_consistent() noexcept { ::pthread_mutex_consistent(&mutex_); }
 
   private:
+    /// Waits for it. @returns what pthread_mutex_lock does
+    int wait() noexcept;
     static bool take_over(int error) noexcept {
         if (error == 0) [[likely]]
             return false;

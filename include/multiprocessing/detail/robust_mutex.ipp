@@ -6,6 +6,7 @@
 #include "multiprocessing/detail/robust_mutex.hpp"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/system.hpp"
@@ -25,6 +26,25 @@ MULTIPROCESSING_INLINE void RobustMutex::initialize() {
     const int error = ::pthread_mutex_init(&mutex_, &attributes);
     ::pthread_mutexattr_destroy(&attributes);
     check_mutex_call(error, "pthread_mutex_init");
+}
+
+[[gnu::noinline]] MULTIPROCESSING_INLINE int RobustMutex::wait() noexcept {
+    // Not for ever. An unlock wakes one waiter, and only that one notes, once it has the lock, that
+    // there are more. If it is killed before, and a thread that did not wait was faster, then the
+    // next unlock wakes nobody: all others would sleep on beside a free mutex.
+    constexpr long patience = 100'000'000;  // ns
+    constexpr long second = 1'000'000'000;
+    for (;;) {
+        timespec end;
+        ::clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_nsec += patience;
+        if (end.tv_nsec >= second) {
+            end.tv_nsec -= second;
+            ++end.tv_sec;
+        }
+        const int error = ::pthread_mutex_clocklock(&mutex_, CLOCK_MONOTONIC, &end);
+        if (error != ETIMEDOUT) return error;
+    }
 }
 
 }  // namespace multiprocessing::detail
