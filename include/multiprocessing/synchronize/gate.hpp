@@ -6,10 +6,10 @@
 //
 // A gate is one 64-bit word. The kernel compares its lower half. Two of its bits are:
 //   waiting    a thread may be asleep: the thread that opens the gate must wake one
-//   starving   a thread has waited for longer than `patience`: a thread that has not slept yet must
+//   starving   a thread has waited for longer than `starving_after`: a thread that has not slept yet must
 //              not pass
 // Neither bit says which thread it is. A waiter that is killed leaves at worst a bit behind. The
-// bit costs the next threads a needless wake-up or a nap of `patience`. A wake-up that the killed
+// bit costs the next threads a needless wake-up or a nap of `starving_after`. A wake-up that the killed
 // waiter was given is not lost for good: every sleeper looks again by itself after each `nap`.
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -27,7 +27,7 @@
 namespace multiprocessing::detail {
 
 constexpr std::chrono::milliseconds nap{50};
-constexpr std::chrono::milliseconds patience{2};
+constexpr std::chrono::milliseconds starving_after{2};
 constexpr std::chrono::milliseconds check_interval{250};  // between checks for dead processes
 constexpr std::chrono::microseconds spin_time{25};
 
@@ -117,10 +117,10 @@ class GateWait {
             has_slept_ = true;
         }
         // The gate is open for a starving thread, but that one may be dead.
-        const auto limit = gate_.is_open(w) ? patience : nap;
+        const auto limit = gate_.is_open(w) ? starving_after : nap;
         const timespec time = deadline_.left_as_timespec(limit);
         futex_wait(futex_half(gate_.word), static_cast<std::uint32_t>(w), &time);
-        is_starving_ = is_starving_ || Deadline::Clock::now() - since_ >= patience;
+        is_starving_ = is_starving_ || Deadline::Clock::now() - since_ >= starving_after;
     }
 
     bool time_to_check() {
