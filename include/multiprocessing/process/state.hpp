@@ -64,7 +64,10 @@ class ParentSentinel {
 /// This process's identity and children.
 class ProcessState {
   public:
-    explicit ProcessState(ProcessIdentity identity) : identity_(std::move(identity)) {}
+    /// @param identity   who this process is
+    /// @param inherited  the state of the process that this one is a fork of, if any: it stays
+    explicit ProcessState(ProcessIdentity identity, const ProcessState* inherited = nullptr)
+        : identity_(std::move(identity)), inherited_(inherited) {}
 
     /// Returns who it is. Only the name and the key ever change; the rest needs no lock.
     [[nodiscard]] const ProcessIdentity& identity() const noexcept { return identity_; }
@@ -96,6 +99,7 @@ class ProcessState {
   private:
     mutable std::mutex mutex_;
     ProcessIdentity identity_;
+    [[maybe_unused]] const ProcessState* const inherited_;  // so that leak checkers find it
     std::atomic<unsigned> children_made_{0};
     std::vector<std::shared_ptr<Child>> children_;
     std::shared_ptr<ParentSentinel> parent_sentinel_;

@@ -120,7 +120,8 @@ MULTIPROCESSING_INLINE void unlock_state_in_parent() noexcept {
 MULTIPROCESSING_INLINE void renew_state_in_child() noexcept {
     const ProcessState* const old = process_state.load();
     // A child of the library's own becomes what its parent decided instead, see `become`.
-    if (old != nullptr && !forking_a_child) process_state.store(new ProcessState(old->identity()));
+    if (old == nullptr || forking_a_child) return;
+    process_state.store(new ProcessState(old->identity(), old));
 }
 
 MULTIPROCESSING_INLINE ProcessState& make_state() {
@@ -155,7 +156,7 @@ MULTIPROCESSING_INLINE void become(ProcessIdentity identity) {
     local_process.id.store(Family::pack(identity.id));
     heap().family().activate(identity.id, ::getpid());
     // What a forked child inherited stays behind, unfreed: see renew_state_in_child.
-    process_state.store(new ProcessState(std::move(identity)));
+    process_state.store(new ProcessState(std::move(identity), process_state.load()));
     log_process_name.store(name_for_log);
 }
 
