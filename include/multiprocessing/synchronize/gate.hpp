@@ -6,13 +6,11 @@
 //
 // A gate is one 64-bit word. The kernel compares its lower half. Two of its bits are:
 //   waiting    a thread may be asleep: the thread that opens the gate must wake one
-//   starving   a thread has waited for longer than `starving_after`: a thread that has not slept
-//   yet must
-//              not pass
+//   starving   a thread has waited for `starving_after`: one that has not slept yet must not pass
 // Neither bit says which thread it is. A waiter that is killed leaves at worst a bit behind. The
 // bit costs the next threads a needless wake-up or a nap of `starving_after`. A wake-up that the
-// killed waiter was given is not lost for good: every sleeper looks again by itself after each
-// `nap`. SPDX-License-Identifier: MIT
+// killed waiter was given is not lost for good: every sleeper looks again by itself after a `nap`.
+// SPDX-License-Identifier: MIT
 #pragma once
 
 #include <algorithm>
