@@ -78,6 +78,11 @@ void report_exception(const std::string& process_name) noexcept;
 /// @throws std::system_error EMFILE, ENFILE
 int open_null_device();
 
+/// Calls, before the first fork, what otherwise only children call: the loader binds a function
+/// where it is first called, and would do so in each child anew, at several page faults each. None
+/// of these calls changes anything: those that could are given what they refuse.
+void bind_calls_of_children() noexcept;
+
 /// In a forked child: forgets what its parent had buffered, as the parent is about to write that
 /// itself. Standard output and error were flushed before the fork, but another thread may have
 /// written more since.

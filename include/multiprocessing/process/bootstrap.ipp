@@ -15,10 +15,13 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <mutex>
+#include <new>
 #include <utility>
 
 #include "multiprocessing/detail/descriptor.hpp"
@@ -141,16 +144,21 @@ MULTIPROCESSING_INLINE void report_exception(const std::string& process_name) no
 /// that forked children do not have to; -1 before.
 inline constinit std::atomic<int> null_device{-1};
 
-/// Calls, before the first fork, what otherwise only children call: the loader binds a function
-/// where it is first called, and would do so in each child anew, at several page faults each. None
-/// of these calls changes anything: those that could are given what they refuse.
 MULTIPROCESSING_INLINE void bind_calls_of_children() noexcept {
+    static constinit std::atomic<bool> bound{false};
+    if (bound.exchange(true)) return;
+    const int error = errno;
+    std::mutex mutex;
+    const std::lock_guard guard(mutex);
+    ::operator delete(::operator new(1, std::nothrow), std::size_t{1});
     sigset_t none;
     static_cast<void>(::gettid());
     static_cast<void>(::poll(nullptr, 0, 0));
     static_cast<void>(::sigemptyset(&none));
     static_cast<void>(::signal(-1, SIG_DFL));
     static_cast<void>(::setpgid(0, -1));
+    static_cast<void>(::dup2(-1, -1));
+    static_cast<void>(::fchdir(-1));
     static_cast<void>(::sched_getcpu());
     static_cast<void>(::sched_setaffinity(0, 0, nullptr));
     static_cast<void>(::syscall(SYS_gettid));
@@ -161,6 +169,7 @@ MULTIPROCESSING_INLINE void bind_calls_of_children() noexcept {
 #if defined(__GLIBC__)
     ::_IO_list_unlock();
 #endif
+    errno = error;
 }
 
 MULTIPROCESSING_INLINE int open_null_device() {
@@ -173,10 +182,7 @@ MULTIPROCESSING_INLINE int open_null_device() {
         fresh = make_pipe().read;
     }
     fresh = out_of_the_way(std::move(fresh));
-    // Once in each process that has relatives, as this call.
-    bind_calls_of_children();
-    keep_heap_warm();
-    checked(::dup2(fresh.get(), fresh.get()), "dup2");  // for the same reason
+    keep_heap_warm();  // once in each process that has relatives, as this call
     if (!null_device.compare_exchange_strong(known, fresh.get())) return known;
     return fresh.release();
 }

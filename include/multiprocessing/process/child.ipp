@@ -144,7 +144,11 @@ MULTIPROCESSING_INLINE void Child::reopen_pidfd() {
 
 /// Takes the child's status from the kernel, and so removes the zombie.
 MULTIPROCESSING_INLINE int Child::take_status() const {
-    if (reaper_) return status_from_reaper();
+    if (reaper_) {
+        // What it noted as its last act holds; the reaper would say the same, a wake-up later.
+        const int noted = heap().family()[id_].exit_status.load();
+        return noted >= 0 ? noted : status_from_reaper();
+    }
     if (!*pidfd_) return last_words();  // it was gone before its pidfd could be opened
     siginfo_t info{};
     const int result = retry_on_eintr([&] {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -101,7 +102,7 @@ class ProcessState {
     ProcessIdentity identity_;
     [[maybe_unused]] const ProcessState* const inherited_;  // so that leak checkers find it
     std::atomic<unsigned> children_made_{0};
-    std::vector<std::shared_ptr<Child>> children_;
+    std::deque<std::shared_ptr<Child>> children_;  // mostly joined in the order of their starts
     std::shared_ptr<ParentSentinel> parent_sentinel_;
 };
 

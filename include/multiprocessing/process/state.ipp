@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/pidfd.hpp"
@@ -77,12 +79,14 @@ MULTIPROCESSING_INLINE void ProcessState::add(std::shared_ptr<Child> child) {
 
 MULTIPROCESSING_INLINE std::vector<std::shared_ptr<Child>> ProcessState::children() {
     const std::lock_guard guard(mutex_);
-    return children_;
+    return {children_.begin(), children_.end()};
 }
 
 MULTIPROCESSING_INLINE void ProcessState::remove(const Child& child) {
     const std::lock_guard guard(mutex_);
-    std::erase_if(children_, [&](const auto& known) { return known.get() == &child; });
+    const auto known = std::ranges::find(
+        children_, &child, [](const std::shared_ptr<Child>& each) { return each.get(); });
+    if (known != children_.end()) children_.erase(known);
 }
 
 MULTIPROCESSING_INLINE void ProcessState::reap() {

@@ -26,6 +26,7 @@ MULTIPROCESSING_INLINE std::shared_ptr<detail::Child> fork::start_body(
     // Made before the fork, so that the child inherits them.
     detail::lifeline();
     detail::open_null_device();
+    detail::bind_calls_of_children();
     // What is buffered now would otherwise be written twice.
     detail::flush_standard_streams();
     const std::uint64_t epoch = family.begin_fork();

@@ -50,7 +50,10 @@ class ForkServer {
         unblock_signals();
         ignore_interrupts();
         open_null_device();
-        note_children();  // a server before it may have been killed
+        bind_calls_of_children();
+        flush_standard_streams();  // binds, too: nothing has been written yet
+        (void)main_image();        // looked for once here, and not in each child
+        note_children();           // a server before it may have been killed
     }
 
     /// Runs what the family has told it to run first.
