@@ -220,6 +220,23 @@ WHY = {
     **{f"payload/{way} 64 MiB": "malloc takes blocks of more than 32 MiB from the kernel each "
        "time: the two vectors that are read into, one on each side, are fresh memory."
        for way in ("apply", "queue")},
+    "start/forkserver": "Two more wake-ups than a fork, that of the server and that of the "
+    "caller. What they take in a virtual machine varies from run to run.",
+    **{row: "Each task is claimed, and each result committed, so that no kill loses one: several "
+       "cache lines change their core where the flag of the queue's round trip is one."
+       for row in ("pool/apply", "pool/apply by 1", "pool/apply by 2")},
+    "pool/apply parked": "The contender's processes do nothing but wake each other. These look "
+    "for more work first, for as long as a wake-up takes, before they sleep.",
+    "queue/64 B": "Each item is committed by itself, by a locked instruction, so that no kill "
+    "loses one and any process may put. spsc_queue has one writer and no such promise.",
+    "queue/round trip": "Two commits, each of which moves its own cache line besides the items'.",
+    **{f"pipe/{what}": "One system call a side as with the raw pipe; besides, a lock a side, "
+       "because several threads may use a connection, and the header that tells bytes from "
+       "objects." for what in ("64 B", "64 B into", "64 B struct")},
+    **{f"lock/{what}": "Two locked instructions, as for a Lock, and a count for the case that the "
+       "process is killed while it holds it." for what in ("RLock", "Semaphore")},
+    "payload/first apply 64 KiB": "Right at the limit: a page of shared memory costs more to take "
+    "than one of one's own, and here that is most of the time.",
     **{f"compile/{compiler}/pool_map": "A library of headers compiles its machinery in each "
        "program; multiprocessing::compiled does not." for compiler in COMPILERS},
 }
