@@ -229,14 +229,20 @@ WHY = {
     "for more work first, for as long as a wake-up takes, before they sleep.",
     "queue/64 B": "Each item is committed by itself, by a locked instruction, so that no kill "
     "loses one and any process may put. spsc_queue has one writer and no such promise.",
+    "queue/64 B in batches": "An item of 64 B is a cache line that goes from core to core, and is "
+    "copied on each side. What that takes differs by machine.",
     "queue/round trip": "Two commits, each of which moves its own cache line besides the items'.",
     **{f"pipe/{what}": "One system call a side as with the raw pipe; besides, a lock a side, "
        "because several threads may use a connection, and the header that tells bytes from "
        "objects." for what in ("64 B", "64 B into", "64 B struct")},
+    "lock/Lock": "Two locked instructions, which take longer on some processors than on others; see "
+    "the robust mutex.",
     **{f"lock/{what}": "Two locked instructions, as for a Lock, and a count for the case that the "
        "process is killed while it holds it." for what in ("RLock", "Semaphore")},
     "payload/first apply 64 KiB": "Right at the limit: a page of shared memory costs more to take "
     "than one of one's own, and here that is most of the time.",
+    "compile/clang++-16/pool_map compiled": "At the limit: clang++-16 takes less for <regex> than "
+    "g++ does, and that is what it is measured against.",
     **{f"compile/{compiler}/pool_map": "A library of headers compiles its machinery in each "
        "program; multiprocessing::compiled does not." for compiler in COMPILERS},
 }
