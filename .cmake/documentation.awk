@@ -13,11 +13,12 @@ function slug(text) {
 # The name of the page at the end of a link.
 function page_of(path) {
     if (path == "") return prefix
+    if (path == "README.md") return "results"  # in the folder of another page: only there
     if (path ~ /python\/README\.md$/) return "python"
     if (path ~ /results\/README\.md$/) return "results"
     if (path ~ /benchmarks\/README\.md$/) return "benchmarks"
     if (path ~ /examples\/README\.md$/) return "guide"
-    if (path ~ /(CONTRIBUTING|CHANGES|SECURITY)\.md$/) {
+    if (path ~ /(CONTRIBUTING|CHANGES|SECURITY|[a-z_]+)\.md$/) {
         sub(/.*\//, "", path)
         sub(/\.md$/, "", path)
         return tolower(path)

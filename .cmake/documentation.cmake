@@ -10,8 +10,10 @@ endif()
 set(DOXYGEN_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/docs")
 set(DOXYGEN_USE_MDFILE_AS_MAINPAGE "${PROJECT_SOURCE_DIR}/README.md")
 set(pages README.md examples/README.md examples/python/README.md benchmarks/README.md
-  benchmarks/results/README.md .github/CONTRIBUTING.md .github/CHANGES.md .github/SECURITY.md)
+  .github/CONTRIBUTING.md .github/CHANGES.md .github/SECURITY.md)
 list(TRANSFORM pages PREPEND "${PROJECT_SOURCE_DIR}/")
+file(GLOB results "${PROJECT_SOURCE_DIR}/benchmarks/results/*.md")
+list(APPEND pages ${results})
 set(DOXYGEN_IMAGE_PATH
   "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/examples" "${PROJECT_SOURCE_DIR}/benchmarks/results")
 set(DOXYGEN_FILE_PATTERNS *.hpp)

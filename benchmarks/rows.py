@@ -241,7 +241,7 @@ WHY = {
        "process is killed while it holds it." for what in ("RLock", "Semaphore")},
     "payload/first apply 64 KiB": "Right at the limit: a page of shared memory costs more to take "
     "than one of one's own, and here that is most of the time.",
-    "compile/clang++-16/pool_map compiled": "At the limit: clang++-16 takes less for <regex> than "
+    "compile/clang++-16/pool_map compiled": "At the limit: clang++-16 takes less for regex than "
     "g++ does, and that is what it is measured against.",
     **{f"compile/{compiler}/pool_map": "A library of headers compiles its machinery in each "
        "program; multiprocessing::compiled does not." for compiler in COMPILERS},
