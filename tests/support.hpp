@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -68,6 +69,27 @@ inline std::size_t mapping_count() {
         std::fclose(maps);
     }
     return count;
+}
+
+/// How many bytes of the mapping of `place` this process has in huge pages, private or shared.
+inline std::size_t huge_bytes_at(const void* place) {
+    const auto address = reinterpret_cast<std::uintptr_t>(place);
+    std::ifstream maps("/proc/self/smaps");
+    std::size_t bytes = 0;
+    bool is_here = false;
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        unsigned long kibibytes = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+            is_here = begin <= address && address < end;
+        } else if (is_here &&
+                   (std::sscanf(line.c_str(), "AnonHugePages: %lu kB", &kibibytes) == 1 ||
+                    std::sscanf(line.c_str(), "ShmemPmdMapped: %lu kB", &kibibytes) == 1)) {
+            bytes += std::size_t{kibibytes} << 10;
+        }
+    }
+    return bytes;
 }
 
 /// Whether this process has any child, running or not collected.

@@ -1,6 +1,7 @@
 // sharedctypes.hpp under every start method: Value, Array, RawValue, RawArray, typecode.
 // SPDX-License-Identifier: MIT
 #include <multiprocessing/context.hpp>
+#include <multiprocessing/detail/huge_pages.hpp>
 #include <multiprocessing/detail/mapped_region.hpp>
 #include <multiprocessing/pool.hpp>
 
@@ -454,25 +455,6 @@ namespace {
 
 constexpr std::size_t huge = mp::detail::huge_page_size;
 
-/// Returns how many bytes of the mapping of `place` this process sees in huge pages.
-std::size_t huge_bytes_at(const void* place) {
-    std::ifstream maps("/proc/self/smaps");
-    bool is_here = false;
-    for (std::string line; std::getline(maps, line);) {
-        unsigned long begin = 0;
-        unsigned long end = 0;
-        unsigned long kibibytes = 0;
-        if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-            const auto address = reinterpret_cast<std::uintptr_t>(place);
-            is_here = begin <= address && address < end;
-        } else if (is_here &&
-                   std::sscanf(line.c_str(), "ShmemPmdMapped: %lu kB", &kibibytes) == 1) {
-            return kibibytes << 10;
-        }
-    }
-    return 0;
-}
-
 /// Returns whether this kernel makes a huge page of shared memory when it is asked to.
 bool kernel_has_huge_pages() {
     const mp::detail::Descriptor file(::memfd_create("test", MFD_CLOEXEC));
@@ -492,11 +474,12 @@ void add_up(const mp::RawArray<long>& array, const mp::Value<long>& sum) {
 TEMPLATE_TEST_CASE("An array may lie in huge pages", "[sharedctypes]", START_METHODS) {
     const Watchdog watchdog(60);
     if (!kernel_has_huge_pages()) WARN("this kernel gives no huge pages on demand");
-    const std::size_t before = huge_bytes_at(mp::detail::heap().at(0));
+    const std::size_t before = support::huge_bytes_at(mp::detail::heap().at(0));
     const std::size_t bytes = 8 * huge;
     const mp::RawArray<long> array({.huge_pages = true}, bytes / sizeof(long));
     REQUIRE(std::ranges::all_of(array, [](long element) { return element == 0; }));
-    if (kernel_has_huge_pages()) REQUIRE(huge_bytes_at(array.data()) >= before + bytes - 2 * huge);
+    if (kernel_has_huge_pages())
+        REQUIRE(support::huge_bytes_at(array.data()) >= before + bytes - 2 * huge);
     std::ranges::fill(array, 1);
     const mp::Value<long> sum(0);
     Child<TestType> reader(add_up, array, sum);

@@ -35,6 +35,7 @@
 #include "multiprocessing/detail/descriptor_passing.ipp"
 #include "multiprocessing/detail/format.ipp"
 #include "multiprocessing/detail/futex.ipp"
+#include "multiprocessing/detail/huge_pages.ipp"
 #include "multiprocessing/detail/index.ipp"
 #include "multiprocessing/detail/joined.ipp"
 #include "multiprocessing/detail/linkage.hpp"

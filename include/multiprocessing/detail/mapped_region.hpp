@@ -19,10 +19,6 @@ namespace multiprocessing::detail {
 
 using boost::interprocess::mapped_region;
 
-/// The size of the huge pages that the kernel makes of other pages, where it makes any: on x86-64,
-/// and on aarch64 with pages of 4 KiB. With larger ones it is wrong, and there are no huge pages.
-inline constexpr std::size_t huge_page_size = std::size_t{1} << 21;
-
 /// Returns the errno behind an error of Boost.Interprocess. The text of that error does not name
 /// the call.
 int errno_of(const boost::interprocess::interprocess_exception& error) noexcept;

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "multiprocessing/detail/huge_pages.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/sanitizers.hpp"
 #include "multiprocessing/detail/system.hpp"

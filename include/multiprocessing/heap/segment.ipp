@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "multiprocessing/detail/cpu.hpp"
+#include "multiprocessing/detail/huge_pages.hpp"
 #include "multiprocessing/detail/joined.hpp"
 #include "multiprocessing/detail/linkage.hpp"
 #include "multiprocessing/detail/mapped_region.hpp"
@@ -191,18 +192,16 @@ inline constexpr int collapse = 25;        // of the kernel's interface, which g
 #endif
 
 MULTIPROCESSING_INLINE void Segment::take_huge_pages(Offset offset, std::size_t length) const {
-    const auto place = reinterpret_cast<std::uintptr_t>(base());
-    const auto round_down = [](std::uintptr_t at) { return at / huge_page_size * huge_page_size; };
-    const std::uintptr_t first = round_down(place + offset + huge_page_size - 1);
-    const std::uintptr_t last = round_down(place + offset + length);
-    if (first >= last) return;
+    const std::span<std::byte> pages = huge_pages_within({base() + offset, length});
+    if (pages.empty()) return;
     // The kernel makes a huge page where there is a page, not of a mere hole.
-    for (std::uintptr_t at = first; at < last; at += huge_page_size) reserve_pages(at - place, 1);
-    void* const begin = reinterpret_cast<void*>(first);
+    for (std::size_t at = 0; at < pages.size(); at += huge_page_size) {
+        reserve_pages(static_cast<Offset>(&pages[at] - base()), 1);
+    }
     // EINVAL: the kernel does not know it, or not for such memory. Another error means that some
     // huge pages could not be had, and the other ones are there.
-    if (::madvise(begin, last - first, collapse) == 0 || errno != EINVAL) return;
-    (void)::madvise(begin, last - first, MADV_HUGEPAGE);  // advice, which the kernel may not know
+    if (::madvise(pages.data(), pages.size(), collapse) == 0 || errno != EINVAL) return;
+    advise_huge_pages(pages);
 }
 
 MULTIPROCESSING_INLINE bool Segment::release_pages(Offset offset,

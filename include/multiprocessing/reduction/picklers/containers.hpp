@@ -18,6 +18,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "multiprocessing/detail/huge_pages.hpp"
 #include "multiprocessing/reduction/archive/archive.hpp"
 #include "multiprocessing/reduction/picklers/pickler.hpp"
 #include "multiprocessing/reduction/types/kind.hpp"
@@ -131,6 +132,7 @@ struct Pickler<T, Kind::contiguous> {
         } else {
             // assign() copies straight to new memory. resize() would fill that with zeros first.
             const std::byte* const bytes = archive.take(count * sizeof(Element));
+            make_room(value, count);
             if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(Element) == 0) {
                 const auto* const first = reinterpret_cast<const Element*>(bytes);
                 value.assign(first, first + count);
