@@ -218,7 +218,8 @@ WHY = {
        "the same four copies take what the row's last contender says: that is the bound."
        for way in ("apply", "queue") for size in PAYLOADS[:2]},
     **{f"payload/{way} 64 MiB": "malloc takes blocks of more than 32 MiB from the kernel each "
-       "time: the two vectors that are read into, one on each side, are fresh memory."
+       "time: the two vectors that are read into, one on each side, are fresh memory, which is in "
+       "huge pages only where the kernel has some to give."
        for way in ("apply", "queue")},
     "start/forkserver": "Two more wake-ups than a fork, that of the server and that of the "
     "caller. What they take in a virtual machine varies from run to run.",
@@ -232,9 +233,9 @@ WHY = {
     "queue/64 B in batches": "An item of 64 B is a cache line that goes from core to core, and is "
     "copied on each side. What that takes differs by machine.",
     "queue/round trip": "Two commits, each of which moves its own cache line besides the items'.",
-    **{f"pipe/{what}": "One system call a side as with the raw pipe; besides, a lock a side, "
-       "because several threads may use a connection, and the header that tells bytes from "
-       "objects." for what in ("64 B", "64 B into", "64 B struct")},
+    **{f"pipe/{what}": "One system call a side as with the raw pipe, but the one that writes "
+       "without SIGPIPE takes a fifth longer; besides, a lock a side, because several threads may "
+       "use a connection, and the header that tells bytes from objects." for what in ("64 B", "64 B into", "64 B struct")},
     "lock/Lock": "Two locked instructions, which take longer on some processors than on others; see "
     "the robust mutex.",
     **{f"lock/{what}": "Two locked instructions, as for a Lock, and a count for the case that the "
