@@ -154,15 +154,23 @@ void bench_size(const measure::Run& run, std::size_t size, const std::string& na
     const measure::Contender fresh{
         "4 copies into fresh memory",
         [&] { return nanoseconds_for(1, [&] { copies.copy_four_times_into_fresh_memory(); }); }};
+    // Its process never sleeps, so it is there only for its own turns.
+    const measure::Contender four_by_two{"the same by two processes", [&] {
+                                             RawEcho raw(size);
+                                             return repeated(size, [&] { raw.give_back(); });
+                                         }};
     {
         mp::Pool pool(1);
         Echo echo;
         run.take_turns(
             "payload/apply " + name, 7,
-            {{ours, [&] { return repeated(size, [&] { pool.apply(give_back, bytes); }); }}, four});
-        run.take_turns(
-            "payload/queue " + name, 7,
-            {{ours, [&] { return repeated(size, [&] { echo.give_back(bytes); }); }}, four});
+            {{ours, [&] { return repeated(size, [&] { pool.apply(give_back, bytes); }); }},
+             four,
+             four_by_two});
+        run.take_turns("payload/queue " + name, 7,
+                       {{ours, [&] { return repeated(size, [&] { echo.give_back(bytes); }); }},
+                        four,
+                        four_by_two});
     }
     run.take_turns("payload/first apply " + name, 9,
                    {{ours,

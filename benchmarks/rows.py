@@ -215,7 +215,7 @@ SECTIONS = {
 # Why a goal is missed, where it is on some machines.
 WHY = {
     **{f"payload/{way} {size}": "Its 4 memcpys stay in the cache of one core. Between two cores "
-       "the same four copies take what the row's last contender says: that is the bound."
+       "the same copies take what the row's last contender says: that is the bound."
        for way in ("apply", "queue") for size in PAYLOADS[:2]},
     **{f"payload/{way} 64 MiB": "malloc takes blocks of more than 32 MiB from the kernel each "
        "time: the two vectors that are read into, one on each side, are fresh memory, which is in "
@@ -233,15 +233,16 @@ WHY = {
     "queue/64 B in batches": "An item of 64 B is a cache line that goes from core to core, and is "
     "copied on each side. What that takes differs by machine.",
     "queue/round trip": "Two commits, each of which moves its own cache line besides the items'.",
-    **{f"pipe/{what}": "One system call a side as with the raw pipe, but the one that writes "
-       "without SIGPIPE takes a fifth longer; besides, a lock a side, because several threads may "
-       "use a connection, and the header that tells bytes from objects." for what in ("64 B", "64 B into", "64 B struct")},
+    **{f"pipe/{what}": "A message is 96 bytes with the header that tells its type and size, and "
+       "takes what a raw pipe takes for 96. Raw messages of 64 bytes are a cache line each."
+       for what in ("64 B", "64 B into", "64 B struct")},
+    "pipe/1 MiB vector duplex": "At the limit: it varies from run to run.",
+    **{f"payload/first apply {size}": "At the limit: a page of shared memory costs more to take "
+       "than one of one's own, and here that is most of the time." for size in PAYLOADS},
     "lock/Lock": "Two locked instructions, which take longer on some processors than on others; see "
     "the robust mutex.",
     **{f"lock/{what}": "Two locked instructions, as for a Lock, and a count for the case that the "
        "process is killed while it holds it." for what in ("RLock", "Semaphore")},
-    "payload/first apply 64 KiB": "Right at the limit: a page of shared memory costs more to take "
-    "than one of one's own, and here that is most of the time.",
     "compile/clang++-16/pool_map compiled": "At the limit: clang++-16 takes less for regex than "
     "g++ does, and that is what it is measured against.",
     **{f"compile/{compiler}/pool_map": "A library of headers compiles its machinery in each "
